@@ -1,0 +1,184 @@
+"""Every error a user can meet: one base, one class per noun.
+
+A message says what was found, where, and what would be accepted. Fields carry the same facts, so
+that a caller can act on them without parsing text.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class QlopsError(Exception):
+    """Something the user can understand and act on; never a programming mistake."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` when a known name is close to the given one, else ``""``."""
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class SettingsError(QlopsError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class UnknownEntryError(QlopsError):
+    """A catalog has no entry of that name."""
+
+    def __init__(self, noun: str, name: str, known: Sequence[str]) -> None:
+        self.noun, self.name, self.known = noun, name, list(known)
+        super().__init__(
+            f"unknown {noun} {name!r}{nearest(name, self.known)} Known: {', '.join(self.known)}"
+        )
+
+
+class SourceError(QlopsError):
+    """The user's source as a whole cannot be read."""
+
+    def __init__(self, where: Path | str, found: str, accepted: str) -> None:
+        self.where, self.found, self.accepted = str(where), found, accepted
+        super().__init__(f"{where}: {found}; {accepted}")
+
+
+class SourceBusyError(SourceError):
+    """Every usable file of the source may still be written; a later look will find them done."""
+
+
+class UnusableFileError(SourceError):
+    """One source file cannot be used; the others can."""
+
+
+class FileBusyError(UnusableFileError):
+    """A source file changed while it was read."""
+
+
+class LakeError(QlopsError):
+    """A dataset of the lake is missing or damaged."""
+
+
+class DatasetMissingError(LakeError):
+    """A dataset has no data for the months that were asked for."""
+
+    def __init__(self, dataset: str, months: Sequence[str], accepted: str) -> None:
+        self.dataset, self.months = dataset, list(months)
+        shown = ", ".join(self.months[:3]) + (" …" if len(self.months) > 3 else "")
+        super().__init__(f"{dataset}: no data for {shown or 'any month'}; {accepted}")
+
+
+class CorruptPartitionError(LakeError):
+    """A file of the lake is not what was written."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {found}; re-materialize this month")
+
+
+class UniverseError(QlopsError):
+    """A universe cannot be read or names no instrument that has bars."""
+
+
+class FactorError(QlopsError):
+    """A factor cannot be computed, or came out empty."""
+
+
+class TrainingError(QlopsError):
+    """A training cannot be done as specified."""
+
+
+class HistoryTooShortError(TrainingError):
+    """There are not enough trading days for the segments that were asked for."""
+
+    def __init__(self, days: int, needed: int, where: str) -> None:
+        self.days, self.needed = days, needed
+        super().__init__(
+            f"{where}: found {days} trading days, need at least {needed}; add history or set "
+            "shorter segments under [training] in qlops.toml"
+        )
+
+
+class RegistryError(QlopsError):
+    """The registry refuses a request."""
+
+
+class UnknownModelError(RegistryError):
+    """No model version of that name is registered."""
+
+    def __init__(self, version: str, known: Sequence[str]) -> None:
+        self.version, self.known = version, list(known)
+        listed = ", ".join(self.known[-5:]) if self.known else "none yet; run `qlops demo`"
+        super().__init__(
+            f"unknown model version {version!r}{nearest(version, self.known)} Known: {listed}"
+        )
+
+
+class IllegalTransitionError(RegistryError):
+    """A model version cannot go from its state by that event."""
+
+    def __init__(self, version: str, state: str, event: str, allowed: Sequence[str]) -> None:
+        self.version, self.state, self.event = version, state, event
+        super().__init__(
+            f"model {version} is {state!r} and cannot take {event!r}; "
+            f"from {state!r} it can take: {', '.join(sorted(allowed)) or 'nothing'}"
+        )
+
+
+class GateNotPassedError(RegistryError):
+    """A gate of the domain stands between a model version and its next state."""
+
+    def __init__(self, version: str, gate: str, found: str, accepted: str) -> None:
+        self.version, self.gate, self.found = version, gate, found
+        super().__init__(f"model {version} did not pass {gate}: {found}; {accepted}")
+
+
+class ArtifactError(RegistryError):
+    """A model artifact is missing, altered, or of a format that servers do not load."""
+
+
+class DeploymentError(QlopsError):
+    """A deployment did not complete; the environment keeps the version it had."""
+
+
+class PortInUseError(QlopsError):
+    """Another process listens on the port."""
+
+    def __init__(self, port: int, purpose: str) -> None:
+        self.port = port
+        super().__init__(
+            f"port {port} is already in use; {purpose} needs a free one: stop the other process "
+            "or choose another port"
+        )
+
+
+class ServerError(QlopsError):
+    """A model server cannot be reached or answered with an error."""
+
+
+class BadRequestError(ServerError):
+    """A request to a model server is not what it takes; ``field`` says where."""
+
+    def __init__(self, field: str, found: str, accepted: str) -> None:
+        self.field, self.found, self.accepted = field, found, accepted
+        super().__init__(f"{field}: {found}; {accepted}")
+
+
+class UnknownInstrumentsError(ServerError):
+    """Instruments were asked for that have no row on that day; ``instruments`` names them."""
+
+    def __init__(self, day: date, instruments: Sequence[str]) -> None:
+        self.day, self.instruments = day, list(instruments)
+        named = ", ".join(map(repr, self.instruments[:10]))
+        more = f" and {len(self.instruments) - 10} more" if len(self.instruments) > 10 else ""
+        super().__init__(
+            f"instruments: no rows on {day} for {named}{more}; leave the field out to score every "
+            "instrument of the day"
+        )
+
+
+class LoadUnderWayError(ServerError):
+    """A version is being loaded; two switches at once would leave the winner to chance."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__(f"cannot load {version}: another load is under way; try again")

@@ -1,0 +1,70 @@
+"""What a piece of work cost: wall time, CPU time, peak memory."""
+
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+_SAMPLE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Wall seconds, CPU seconds of the process tree, and its peak resident memory in MB."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+class Meter:
+    """A context manager that samples this process and its children while the block runs."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._peak = 0
+        self.cost = Cost(0.0, 0.0, 0.0)
+
+    def __enter__(self) -> "Meter":
+        import psutil
+
+        self._process = psutil.Process()
+        self._wall, self._cpu = time.monotonic(), self._cpu_seconds()
+        self._sample()
+        self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._sample()
+        self.cost = Cost(
+            round(time.monotonic() - self._wall, 3),
+            round(self._cpu_seconds() - self._cpu, 3),
+            round(self._peak / 1e6, 1),
+        )
+
+    def _cpu_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    def _sample(self) -> None:
+        import psutil
+
+        total = self._process.memory_info().rss
+        for child in self._process.children(recursive=True):
+            try:
+                total += child.memory_info().rss
+            except psutil.Error:  # the child ended between listing and reading
+                continue
+        self._peak = max(self._peak, total)
+
+    def _watch(self) -> None:
+        while not self._done.wait(_SAMPLE_S):
+            self._sample()

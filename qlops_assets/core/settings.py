@@ -1,0 +1,294 @@
+"""The one place that reads the environment and ``qlops.toml``; read once, at the root.
+
+Every path derives from one :class:`Settings` value. Nobody else reads ``os.environ``.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from qlops_assets.core.atomic import read_json
+from qlops_assets.core.digests import value_digest
+from qlops_assets.core.settings_file import read_sections
+
+DEFAULT_HOME = ".qlops"
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """``[source]``: where the bars are and how to read them.
+
+    Attributes:
+        path: Folder of Parquet files; None means the built-in simulated market.
+        layout: ``auto``, ``folder`` (files anywhere below) or ``hive`` (``key=value`` folders).
+        columns: Our column name -> the file's column name, for those that differ.
+        quiet_seconds: A file modified more recently than this may still be written: it waits.
+        timezone: Where dates are timestamps with a zone: the zone whose day they mean.
+        adjusted: Whether prices are already adjusted (then no factor is applied).
+        first_month: First month of the partitions, ``YYYY-MM``; found in the data where None.
+        benchmark: Instrument of ``benchmark.parquet`` used as the benchmark; the first where None.
+    """
+
+    path: Path | None = None
+    layout: str = "auto"
+    columns: dict[str, str] = field(default_factory=dict)
+    quiet_seconds: float = 2.0
+    timezone: str | None = None
+    adjusted: bool = False
+    first_month: str | None = None
+    benchmark: str | None = None
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether this is the built-in market."""
+        return self.path is None
+
+    @property
+    def name(self) -> str:
+        """A short name, unique per source: the lake's folder and part of model versions."""
+        if self.path is None:
+            return SIMULATED
+        slug = re.sub(r"[^a-z0-9]+", "-", self.path.name.lower()).strip("-")[:24] or "bars"
+        return f"{slug}-{value_digest(str(self.path))[:6]}"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSettings:
+    """``[simulated]``: the built-in market. ``seed``, number of ``instruments``, ``years``."""
+
+    seed: int = 7
+    instruments: int = 300
+    years: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class UniverseSettings:
+    """``[universe]``: which instruments a training uses, as of each day.
+
+    Attributes:
+        name: Stem of a universe file of the source (``csi300`` for ``csi300.txt``), or ``all``;
+            None means the only universe file, else ``all``.
+    """
+
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesSettings:
+    """``[features]``: ``engine`` computes the factors; ``qlib`` is Qlib's own loader.
+
+    ``jobs`` is the number of processes it may use (0: one per core, at most 4).
+    """
+
+    engine: str = "qlib"
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """``[training]``: the recipe of the main job.
+
+    Attributes:
+        model: A name of the model catalog.
+        train_end: Last day of training; with ``valid_end`` instead of shares.
+        valid_end: Last day of validation.
+        train_share: Share of the calendar for training where no dates are given.
+        valid_share: Share of the calendar for validation.
+        embargo_days: Trading days left out between segments; at least the label's horizon.
+        label: Qlib expression of what is predicted.
+        label_horizon_days: Trading days that the label looks ahead.
+        seed: Of everything random.
+        threads: Of the model's training; 0 means one per core.
+        rounds: At most this many boosting iterations.
+        early_stopping_rounds: Stop when validation has not improved for this many.
+        parameters: Model parameters over the catalog's defaults.
+        topk: Holdings of the backtest; None means 50, scaled down for small universes.
+        n_drop: Holdings exchanged a day; None means 5, scaled likewise.
+        account: Starting cash of the backtest.
+        region: ``cn`` or ``us``: costs, limits, trade unit, days per year.
+        min_rank_ic: Test Rank IC below which a model is rejected.
+        min_days: Fewest trading days with which a training starts.
+    """
+
+    model: str = "lightgbm"
+    train_end: date | None = None
+    valid_end: date | None = None
+    train_share: float = 0.6
+    valid_share: float = 0.2
+    embargo_days: int = 2
+    label: str = "Ref($close,-2)/Ref($close,-1)-1"
+    label_horizon_days: int = 2
+    seed: int = 7
+    threads: int = 0
+    rounds: int = 1000
+    early_stopping_rounds: int = 50
+    parameters: dict[str, Any] = field(default_factory=dict)
+    topk: int | None = None
+    n_drop: int | None = None
+    account: float = 1e8
+    region: str = "cn"
+    min_rank_ic: float = 0.0
+    min_days: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """``[environments.NAME]``: a place where a model serves.
+
+    Attributes:
+        port: Of its model server, on 127.0.0.1.
+        needs_approval: Whether a person must approve each deployment.
+        approvers: Who may approve; empty means anybody.
+        self_approval: Whether the one who asked may approve.
+        after: The environment in which a version must be live first.
+    """
+
+    port: int
+    needs_approval: bool = False
+    approvers: tuple[str, ...] = ()
+    self_approval: bool = True
+    after: str | None = None
+
+
+def _default_environments() -> dict[str, EnvironmentSettings]:
+    return {
+        "staging": EnvironmentSettings(port=8101),
+        "production": EnvironmentSettings(port=8100, needs_approval=True, after="staging"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """``[console]``: ``port`` of the web console, ``dagster_port`` of Dagster's UI."""
+
+    port: int = 8080
+    dagster_port: int = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that is configured, and every path that follows from it."""
+
+    home: Path = Path(DEFAULT_HOME)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    simulated: SimulatedSettings = field(default_factory=SimulatedSettings)
+    universe: UniverseSettings = field(default_factory=UniverseSettings)
+    features: FeaturesSettings = field(default_factory=FeaturesSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
+    database_url: str | None = None
+    lake_folder: Path | None = None
+    config_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
+
+    @classmethod
+    def read(cls, home: Path | str | None = None, config: Path | None = None) -> "Settings":
+        """Read the environment, ``qlops.toml`` and the source last chosen in this home.
+
+        Args:
+            home: Else ``QLOPS_HOME``, else ``.qlops`` in the working directory.
+            config: Else ``QLOPS_CONFIG``, else ``qlops.toml`` in the working directory, else in
+                the home; where there is none, defaults hold.
+
+        Raises:
+            SettingsError: a key is unknown or a value is of the wrong type.
+        """
+        settings = cls.read_configured(home, config)
+        remembered = read_json(settings.source_file)
+        if settings.source.path is None and remembered and remembered.get("path"):
+            return settings.with_source(Path(remembered["path"]))
+        return settings
+
+    @classmethod
+    def read_configured(
+        cls, home: Path | str | None = None, config: Path | None = None
+    ) -> "Settings":
+        """Like :meth:`read`, but without the source that an earlier demo was given."""
+        chosen = Path(home or os.environ.get("QLOPS_HOME") or DEFAULT_HOME).expanduser().absolute()
+        file = _config_file(config or _path_of("QLOPS_CONFIG"), chosen)
+        return cls(
+            home=chosen,
+            database_url=os.environ.get("QLOPS_DATABASE_URL") or None,
+            lake_folder=_path_of("QLOPS_LAKE_URL"),
+            config_file=file,
+            **(read_sections(file, cls) if file else {}),
+        )
+
+    def with_source(self, path: Path | None) -> "Settings":
+        """Return these settings with another source (None: the simulated market)."""
+        absolute = None if path is None else path.expanduser().absolute()
+        return replace(self, source=replace(self.source, path=absolute))
+
+    @property
+    def source_file(self) -> Path:
+        """Where ``qlops demo`` remembers the source it was last given."""
+        return self.home / "source.json"
+
+    @property
+    def source_folder(self) -> Path:
+        """The folder the bars are read from."""
+        if self.source.path is not None:
+            return self.source.path
+        s = self.simulated
+        return self.home / "sources" / f"simulated-{s.seed}-{s.instruments}x{s.years}"
+
+    @property
+    def source_name(self) -> str:
+        """The source's short name."""
+        return self.source.name if self.source.path else self.source_folder.name
+
+    @property
+    def lake(self) -> Path:
+        """The lake of this source: versions, bars, factors, Qlib stores."""
+        return (self.lake_folder or self.home / "lake") / self.source_name
+
+    @property
+    def journal_url(self) -> str:
+        """SQLAlchemy URL of the journal."""
+        return self.database_url or f"sqlite:///{self.home / 'journal.db'}"
+
+    @property
+    def models(self) -> Path:
+        """Folder of model versions, one folder each."""
+        return self.home / "models"
+
+    @property
+    def dagster(self) -> Path:
+        """Home of the Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def servers(self) -> Path:
+        """Folder of the running processes' files: pid, port, token, log."""
+        return self.home / "servers"
+
+
+def _path_of(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value.removeprefix("file://")).expanduser().absolute() if value else None
+
+
+def _config_file(given: Path | None, home: Path) -> Path | None:
+    if given is not None:
+        return given
+    for candidate in (Path("qlops.toml").absolute(), home / "qlops.toml"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """Return a copy of this process's environment with changes, for a child process."""
+    return {**os.environ, **changes}
+
+
+def set_environment(**values: str) -> None:
+    """Set environment variables that libraries read at import (Dagster, MLflow, OpenMP)."""
+    os.environ.update(values)

@@ -1,0 +1,70 @@
+"""Model artifacts: written whole, recorded by SHA-256, loaded only when it still matches."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from qlops_assets.core.atomic import read_json, write_json, write_text
+from qlops_assets.core.digests import file_sha256
+from qlops_assets.core.errors import ArtifactError
+from qlops_assets.core.prediction import Predictor
+
+_RECORD = "artifact.json"
+
+
+class LoadPredictor(Protocol):
+    """Reads an artifact file of one format."""
+
+    def __call__(self, text: str, features: Sequence[str]) -> Predictor:
+        """Return a predictor for the artifact's text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What is recorded of an artifact: format, file name, SHA-256, and the features it takes."""
+
+    format: str
+    file: str
+    sha256: str
+    features: list[str]
+
+
+def save_artifact(
+    folder: Path, *, text: str, format_name: str, features: Sequence[str]
+) -> Artifact:
+    """Write an artifact and its record into a model version's folder."""
+    file = folder / "model.txt"
+    write_text(file, text)
+    artifact = Artifact(format_name, file.name, file_sha256(file), list(features))
+    write_json(folder / _RECORD, asdict(artifact))
+    return artifact
+
+
+def load_predictor(folder: Path, *, sha256: str) -> Predictor:
+    """Load the artifact of a model version.
+
+    Args:
+        folder: The version's folder.
+        sha256: The digest that the registry recorded when the version was trained.
+
+    Raises:
+        ArtifactError: the artifact is missing, is not the one that was registered, or is of a
+            format that servers do not load.
+    """
+    from qlops_assets.models.catalog import FORMATS
+
+    record = read_json(folder / _RECORD)
+    if record is None or not (folder / record["file"]).is_file():
+        raise ArtifactError(f"{folder}: no model artifact; train this version again")
+    artifact = Artifact(**record)
+    content = (folder / artifact.file).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ArtifactError(
+            f"{folder / artifact.file}: SHA-256 was {found[:12]}…, must be {sha256[:12]}… as "
+            "registered; the file was altered: train this version again"
+        )
+    return FORMATS.load(artifact.format)(content.decode(), artifact.features)

@@ -1,0 +1,44 @@
+"""Scoring with LightGBM's text format, which holds numbers only and cannot execute code."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlops_assets.core.errors import ArtifactError
+from qlops_assets.core.prediction import FloatMatrix
+
+
+class LightGBMPredictor:
+    """A booster that scores rows of features on one thread.
+
+    One thread, because a server's workers share the cores and LightGBM's own threads then only
+    lengthen the tail of the latency.
+    """
+
+    def __init__(self, text: str, features: Sequence[str]) -> None:
+        import lightgbm
+
+        self.features = list(features)
+        try:
+            self._booster = lightgbm.Booster(model_str=text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ArtifactError(f"not a LightGBM text model: {error}") from error
+        if self._booster.num_feature() != len(self.features):
+            raise ArtifactError(
+                f"the model takes {self._booster.num_feature()} features, its record names "
+                f"{len(self.features)}"
+            )
+
+    def predict(self, values: FloatMatrix) -> NDArray[np.float64]:
+        """Return one score per row; NaN is LightGBM's missing value."""
+        return np.asarray(self._booster.predict(values, num_threads=1), dtype=np.float64)
+
+
+def load_text(text: str, features: Sequence[str]) -> LightGBMPredictor:
+    """Return a predictor for a model in LightGBM's text format.
+
+    Raises:
+        ArtifactError: the text is not such a model, or takes another number of features.
+    """
+    return LightGBMPredictor(text, features)

@@ -1,0 +1,64 @@
+"""Qlib's process-global set-up, in one place.
+
+Qlib keeps its configuration, its caches and its data clients in module globals that are not safe
+for threads: one session at a time in a process, all others wait.
+"""
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from qlops_assets.core.settings import set_environment
+
+# Qlib logs to a handler of its own unless told otherwise; warnings go to ours.
+_LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"qlib": {"level": "WARNING", "handlers": [], "propagate": True}},
+}
+
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def qlib_session(provider: Path, *, region: str = "cn") -> Iterator[None]:
+    """Point Qlib at a bin provider for the duration of the block.
+
+    One kernel and threads instead of Qlib's process pool: parallelism is ours, by processes, so
+    that nothing forks from a process that runs threads. No expression or dataset cache, so no
+    Redis. The recorder's MLflow is never contacted: nothing in here starts a run.
+
+    Args:
+        provider: Folder of a bin store.
+        region: ``cn`` or ``us``: Qlib's trading conventions.
+    """
+    set_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1")
+    with _lock, _quiet_imports():
+        import qlib
+        from qlib.data.cache import H
+
+        hook = sys.excepthook
+        qlib.init(
+            provider_uri=str(provider),
+            region=region,
+            kernels=1,
+            joblib_backend="threading",
+            expression_cache=None,
+            dataset_cache=None,
+            logging_level=logging.WARNING,
+            logging_config=_LOGGING,
+        )
+        sys.excepthook = hook  # qlib.init replaces it by one that ends MLflow runs
+        H.clear()  # a provider of the same path may have been rebuilt
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_imports() -> Iterator[None]:
+    """Keep Qlib's import-time prints off stdout, which belongs to ``--json``."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
