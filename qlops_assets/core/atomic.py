@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,12 +47,28 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        if not path.exists():
-            with contextlib.suppress(FileExistsError):
-                temporary.rename(path)
-            _sync(path.parent)
+        try:
+            temporary.rename(path)
+        except OSError:  # ENOTEMPTY or EEXIST, by file system
+            if not path.is_dir():
+                raise
+        _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
+    """Remove what processes that were killed in the middle of a write left in a folder."""
+    if not folder.is_dir():
+        return
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # its writer is alive and has just ended
+            if time.time() - path.stat().st_mtime < older_than_s:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -127,10 +127,11 @@ class Journal:
         values = {"topic": topic, "kind": kind, "at": at.isoformat(), "data": body, "once": once}
         with self._connected().begin() as connection:
             seq = connection.execute(
+                # Not ON CONFLICT DO NOTHING: a refused claim would use up a seq and leave a gap.
                 text(
                     "INSERT INTO events (topic, kind, at, data, once) "
-                    "VALUES (:topic, :kind, :at, :data, :once) "
-                    "ON CONFLICT (once) DO NOTHING RETURNING seq"
+                    "SELECT :topic, :kind, :at, :data, :once "
+                    "WHERE NOT EXISTS (SELECT 1 FROM events WHERE once = :once) RETURNING seq"
                 ),
                 values,
             ).scalar()

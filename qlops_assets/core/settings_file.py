@@ -4,7 +4,7 @@ import tomllib
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     if hint is Any:
         return value
     if origin is tuple:
-        return tuple(_expected(value, list, where))
+        item = typing.get_args(hint)[0]
+        return tuple(_value(entry, item, where) for entry in _expected(value, list, where))
     if origin is dict:
         item = typing.get_args(hint)[1]
         table = _expected(value, dict, where)
@@ -90,6 +91,8 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
             return date.fromisoformat(value)
         except ValueError as error:
             raise SettingsError(f"{where}: was {value!r}, must be a date YYYY-MM-DD") from error
+    if hint is date and isinstance(value, datetime):  # a datetime is a date to isinstance
+        raise SettingsError(f"{where}: was {value}, must be a date YYYY-MM-DD")
     return _expected(value, hint, where)
 
 

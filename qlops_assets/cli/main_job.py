@@ -1,0 +1,205 @@
+"""The main job, stage by stage; every stage does only what is not done yet."""
+
+import getpass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qlops_assets.cli.instance import Runs
+from qlops_assets.core.atomic import write_json
+from qlops_assets.core.journal import Journal
+from qlops_assets.core.settings import Settings
+
+if TYPE_CHECKING:
+    from qlops_assets.lake.manifest import Manifest
+
+Say = Callable[[str], None]
+
+WHY = "main job of the demo"
+
+
+@dataclass
+class MainJob:
+    """Runs the stages in order; ``skipped`` names those that had nothing to do."""
+
+    settings: Settings
+    journal: Journal
+    say: Say
+    operator: str
+    idle_minutes: float | None
+    skipped: list[str] = field(default_factory=list)
+
+    def run(self) -> str:
+        """Run every stage and return the model version that serves in production."""
+        self.make_source()
+        self.scan()
+        self._runs = Runs(self.settings)
+        self.build_bars()
+        self.build_factors()
+        version = self.train()
+        self.deploy(version, "staging")
+        self.approve(version, "production")
+        self.deploy(version, "production")
+        return version
+
+    def make_source(self) -> None:
+        """Make the simulated market where it is the source, and remember the source."""
+        if self.settings.source.is_simulated:
+            from qlops_assets.lake.sources.simulated import write_simulated_market
+
+            market = self.settings.simulated
+            if self.settings.source_folder.is_dir():
+                self._skip("simulated market", "already made")
+            else:
+                self.say("making the simulated market")
+                write_simulated_market(
+                    self.settings.source_folder,
+                    seed=market.seed,
+                    instruments=market.instruments,
+                    years=market.years,
+                )
+        path = self.settings.source.path
+        write_json(self.settings.source_file, {"path": str(path) if path else None})
+
+    def scan(self) -> "Manifest":
+        """Look at the source's files; say which cannot be used."""
+        from qlops_assets.core.progress import JournalProgress
+        from qlops_assets.lake.scan import scan
+
+        manifest = scan(self.settings, progress=JournalProgress(self.journal, "pipeline"))
+        for file in manifest.quarantined:
+            self.say(f"quarantined {file.path}: {file.reason}")
+        for waiting in manifest.waiting:
+            self.say(f"waiting for {waiting.path}: {waiting.reason}")
+        return manifest
+
+    def build_bars(self) -> None:
+        """Materialize ``raw_bars`` and ``bars`` for the months whose files changed."""
+        from qlops_assets.defs.lake.sensors import BARS_JOB
+        from qlops_assets.lake.bars import stale_months
+        from qlops_assets.lake.datasets import bars_dataset
+
+        stale = set(stale_months(self.settings))
+        present = bars_dataset(self.settings).months()
+        missing = self._not_materialized("bars", present) | self._not_materialized(
+            "raw_bars", present
+        )
+        self._months("bars", BARS_JOB, stale | missing, len(present))
+
+    def build_factors(self) -> None:
+        """Materialize ``alpha158_factors`` for the months whose bars changed."""
+        from qlops_assets.defs.automation import FACTORS_JOB
+        from qlops_assets.factors.store import alpha158_dataset, stale_months
+        from qlops_assets.lake.datasets import bars_dataset
+
+        months = bars_dataset(self.settings).months()
+        gone = set(alpha158_dataset(self.settings).months()) - set(months)
+        stale = set(stale_months(self.settings, months)) | gone
+        missing = self._not_materialized("alpha158_factors", months)
+        self._months("alpha158_factors", FACTORS_JOB, stale | missing, len(months))
+
+    def train(self) -> str:
+        """Train and evaluate the version that the lake and the settings now name."""
+        from qlops_assets.defs.automation import TRAINING_JOB
+        from qlops_assets.registry.registry import Registry
+        from qlops_assets.registry.states import ModelState
+        from qlops_assets.training.spec import training_spec
+
+        version = training_spec(self.settings).version
+        state = Registry(self.journal).state(version)
+        unfinished = (None, ModelState.TRAINING, ModelState.TRAINED, ModelState.FAILED)
+        if state not in unfinished:
+            self._skip("training", f"{version} is {state!s}")
+            return version
+        self.say(f"training {version}")
+        self._runs.add_model_version(version)
+        self._runs.run(TRAINING_JOB, partition=version)
+        return version
+
+    def approve(self, version: str, environment: str) -> None:
+        """Ask for the deployment and approve it as the named operator."""
+        from qlops_assets.deployment.approvals import Approvals
+        from qlops_assets.deployment.history import DeploymentHistory
+        from qlops_assets.registry.registry import Registry
+
+        approvals = Approvals(
+            self.settings, DeploymentHistory(self.journal), Registry(self.journal)
+        )
+        if not self.settings.environments[environment].needs_approval:
+            return
+        if approvals.is_approved(environment, version):
+            return
+        approvals.request(environment, version, by=self.operator, why=WHY)
+        approvals.approve(environment, version, by=self.operator, why=WHY)
+        self.say(f"{environment}: approved by {self.operator}")
+
+    def deploy(self, version: str, environment: str) -> None:
+        """Deploy the version, or only start the server where it is live already."""
+        import dagster as dg
+
+        from qlops_assets.defs.automation import DEPLOYMENT_JOB
+        from qlops_assets.deployment.deploy import Deployer
+        from qlops_assets.factors.lookup import StoredFactors
+
+        deployer = Deployer(
+            self.settings,
+            self.journal,
+            StoredFactors(self.settings),
+            idle_minutes=self.idle_minutes,
+        )
+        if deployer.is_settled(version, environment):
+            server = deployer.resume(environment)
+            self._skip(environment, f"{version} serves at {server.url if server else '?'}")
+            return
+        key = dg.MultiPartitionKey({"environment": environment, "model_version": version})
+        config = {"by": self.operator, "idle_minutes": self.idle_minutes}
+        self._runs.run(
+            DEPLOYMENT_JOB,
+            partition=key,
+            config={"ops": {"deployment": {"config": config}}},
+        )
+
+    def _months(self, what: str, job: str, months: Iterable[str], present: int) -> None:
+        from qlops_assets.core.months import contiguous_spans
+        from qlops_assets.defs.partitions import month_range_tags
+
+        wanted = set(months)
+        if not wanted:
+            self._skip(what, f"{present} months up to date")
+            return
+        for first, last in contiguous_spans(wanted):
+            self.say(f"{what}: {first} to {last}")
+            self._runs.run(job, tags=month_range_tags(first, last))
+
+    def _not_materialized(self, asset: str, months: Iterable[str]) -> set[str]:
+        known = {key[:7] for key in self._runs.materialized(asset)}
+        return set(months) - known
+
+    def _skip(self, what: str, why: str) -> None:
+        self.skipped.append(what)
+        self.say(f"{what}: {why}, skipped")
+
+
+def operator_name() -> str:
+    """Return who runs this, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "operator"
+
+
+def stage_costs(journal: Journal) -> list[dict[str, Any]]:
+    """Return the last finished step of every asset: wall time, peak memory, when."""
+    latest: dict[str, dict[str, Any]] = {}
+    for event in journal.read_all("pipeline"):
+        if event.kind == "step_finished":
+            data = event.data
+            name = data["asset"] + (f" {data['environment']}" if "environment" in data else "")
+            latest[name] = {
+                "step": name,
+                "wall_s": data["wall_s"],
+                "cpu_s": data["cpu_s"],
+                "peak_mb": data["peak_mb"],
+                "at": event.at.isoformat(),
+            }
+    return list(latest.values())

@@ -1,0 +1,61 @@
+"""``qlops up``: Dagster, the console and the model servers under one foreground supervisor."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from qlops_assets.cli.shell import Shell, command
+from qlops_assets.core.settings import Settings, child_environment
+
+
+@click.command()
+@command
+def up(shell: Shell) -> None:
+    """Start Dagster (UI and daemon), the console and the model servers; Ctrl-C stops them all."""
+    from qlops_assets.cli.instance import prepare_instance
+    from qlops_assets.cli.supervisor import Child, Supervisor
+    from qlops_assets.deployment.history import DeploymentHistory
+    from qlops_assets.deployment.servers import running, stop_server
+    from qlops_assets.serving.run import bind
+
+    settings, say = shell.settings, shell.log().print
+    prepare_instance(settings)
+    for record in running(settings):
+        stop_server(settings, record.environment)
+        say(f"{record.environment}: taking over from the server in the background")
+    history = DeploymentHistory(shell.journal)
+    children = [
+        Child("dagster", _dagster(settings), f"http://127.0.0.1:{settings.console.dagster_port}"),
+        Child("console", _qlops(settings, "console"), _url(settings.console.port)),
+    ]
+    for name, place in settings.environments.items():
+        if history.live_version(name) is None:
+            say(f"{name}: nothing is deployed there yet, no server")
+            continue
+        serve = _qlops(settings, "serve", "--environment", name, "--port", str(place.port))
+        children.append(Child(name, serve, _url(place.port)))
+    for child in children:
+        bind(int(child.url.rsplit(":", 1)[1]), child.name).close()
+    for child in children:
+        say(f"{child.name:<12} {child.url}")
+    say(f"logs         {settings.servers}/*.log")
+    say("Ctrl-C stops everything")
+    Supervisor(children, logs=settings.servers, environment=child_environment(), say=say).run()
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _qlops(settings: Settings, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "qlops_assets.cli", "--home", str(settings.home), *arguments]
+
+
+def _dagster(settings: Settings) -> list[str]:
+    program = Path(sys.executable).with_name("dagster")
+    port = str(settings.console.dagster_port)
+    return [
+        *(str(program), "dev", "-m", "qlops_assets.definitions", "-a", "defs"),
+        *("-h", "127.0.0.1", "-p", port),
+    ]

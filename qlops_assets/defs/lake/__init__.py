@@ -1,0 +1,1 @@
+"""Assets of the group ``lake``: bars and their versions."""

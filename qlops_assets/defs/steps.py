@@ -1,0 +1,66 @@
+"""What surrounds every asset's work: journal events, metering, errors in the user's words."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from qlops_assets.core.errors import QlopsError
+from qlops_assets.core.metering import Meter
+from qlops_assets.defs.platform import PIPELINE_TOPIC, Platform
+
+
+@dataclass
+class Step:
+    """A running step; ``facts`` end up in the journal and in the asset's metadata."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the facts as Dagster metadata."""
+        return {key: _metadata_value(value) for key, value in self.facts.items()}
+
+
+@contextmanager
+def step(
+    context: dg.AssetExecutionContext, platform: Platform, about: Mapping[str, Any]
+) -> Iterator[Step]:
+    """Record one asset's work: started, finished with its cost, or failed with its error.
+
+    Raises:
+        dagster.Failure: in place of a :class:`QlopsError`, with its message as the description;
+            a retry would meet the same error.
+    """
+    asset = context.asset_key.to_user_string()
+    facts = {"asset": asset, "run_id": context.run_id, **about}
+    platform.journal.append(PIPELINE_TOPIC, "step_started", facts)
+    running = Step()
+    try:
+        with Meter() as meter:
+            yield running
+    except BaseException as error:  # also Ctrl-C: a step that began must not look as if it ran on
+        kind = type(error).__name__
+        failure = {**facts, "error": str(error) or kind, "kind": kind}
+        platform.journal.append(PIPELINE_TOPIC, "step_failed", failure)
+        if not isinstance(error, QlopsError):
+            raise
+        raise dg.Failure(
+            description=str(error), metadata={"error": kind}, allow_retries=False
+        ) from error
+    cost = {"wall_s": meter.cost.wall_s, "cpu_s": meter.cost.cpu_s, "peak_mb": meter.cost.peak_mb}
+    platform.journal.append(
+        PIPELINE_TOPIC, "step_finished", {**facts, **cost, **_plain(running.facts)}
+    )
+    running.facts.update(cost)
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in facts.items() if isinstance(v, (str, int, float, bool))}
+
+
+def _metadata_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return dg.MetadataValue.json(value)
+    return value

@@ -1,0 +1,1 @@
+"""Assets of the group ``training``: training sets, models and their evaluations."""

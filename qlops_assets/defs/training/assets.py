@@ -1,0 +1,184 @@
+"""``training_set``, ``trained_model``, ``model_evaluation``: one partition per model version."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from qlops_assets.core.errors import QlopsError
+from qlops_assets.defs.partitions import MODEL_VERSION
+from qlops_assets.defs.platform import Platform
+from qlops_assets.defs.steps import step
+from qlops_assets.registry.states import ModelEvent
+
+GROUP = "training"
+OWNERS = ["team:quant-research"]
+ACTOR = "dagster"
+
+
+def build_assets() -> list[dg.AssetsDefinition]:
+    """Return the assets of this group."""
+    everything = dg.AllPartitionMapping()
+
+    @dg.asset(
+        partitions_def=MODEL_VERSION,
+        group_name=GROUP,
+        deps=[
+            dg.AssetDep("alpha158_factors", partition_mapping=everything),
+            dg.AssetDep("bars", partition_mapping=everything),
+        ],
+        kinds={"polars"},
+        owners=OWNERS,
+        code_version="1",
+    )
+    def training_set(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult:
+        """What one model sees: segments with an embargo, labels, the universe as of each day."""
+        return _training_set(context, platform)
+
+    @dg.asset(
+        partitions_def=MODEL_VERSION,
+        group_name=GROUP,
+        deps=[training_set],
+        kinds={"qlib", "lightgbm"},
+        owners=OWNERS,
+        code_version="1",
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult:
+        """A model trained by Qlib with early stopping; its artifact cannot execute code."""
+        return _trained_model(context, platform)
+
+    @dg.asset(
+        partitions_def=MODEL_VERSION,
+        group_name=GROUP,
+        deps=[trained_model],
+        kinds={"qlib"},
+        owners=OWNERS,
+        code_version="1",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "rank_ic_above_minimum",
+                asset="model_evaluation",
+                description="The test Rank IC is above [training] min_rank_ic.",
+            )
+        ],
+    )
+    def model_evaluation(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult:
+        """Qlib's metrics and backtest on the test segment, with the report; decides validation."""
+        return _model_evaluation(context, platform)
+
+    return [training_set, trained_model, model_evaluation]
+
+
+def _training_set(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from qlops_assets.training.fit import prepare_training_set
+
+    version = context.partition_key
+    with step(context, platform, {"model_version": version}) as running:
+        prepared = prepare_training_set(
+            platform.settings, version, platform.progress(f"training/{version}")
+        )
+        spec = prepared.spec
+        running.facts.update(
+            snapshot=spec.snapshot,
+            universe=spec.universe,
+            instruments=prepared.instruments,
+            features=prepared.features,
+            label=spec.label,
+            simulated=spec.simulated,
+            **{f"{name}_rows": count for name, count in prepared.rows.items()},
+            **{name: " to ".join(days) for name, days in spec.segments.to_json().items()},
+        )
+    return dg.MaterializeResult(
+        metadata=running.metadata(), data_version=dg.DataVersion(spec.digest)
+    )
+
+
+def _trained_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from qlops_assets.training.fit import fit_model, read_training_set
+
+    version, registry = context.partition_key, platform.registry
+    with step(context, platform, {"model_version": version}) as running:
+        spec = read_training_set(platform.settings, version)
+        facts = {
+            name: spec[name]
+            for name in ("snapshot", "source", "simulated", "universe", "segments", "label")
+        }
+        facts.update(spec_digest=spec["digest"], task=spec["task"], dagster_run=context.run_id)
+        registry.advance(version, ModelEvent.STARTED, by=ACTOR, why="training started", facts=facts)
+        try:
+            trained = fit_model(
+                platform.settings, version, platform.progress(f"training/{version}")
+            )
+        except QlopsError as error:
+            registry.advance(version, ModelEvent.FAILED, by=ACTOR, why=str(error))
+            raise
+        numbers: dict[str, Any] = {
+            "best_iteration": trained.best_iteration,
+            "iterations": trained.iterations,
+            "train_loss": trained.train_loss,
+            "valid_loss": trained.valid_loss,
+        }
+        registry.advance(
+            version,
+            ModelEvent.TRAINED,
+            by=ACTOR,
+            why="training finished",
+            facts={
+                **numbers,
+                "artifact_sha256": trained.artifact.sha256,
+                "artifact_format": trained.artifact.format,
+                "libraries": trained.libraries,
+            },
+        )
+        running.facts.update(numbers, artifact_sha256=trained.artifact.sha256, features=158)
+    return dg.MaterializeResult(
+        metadata=running.metadata(), data_version=dg.DataVersion(trained.artifact.sha256)
+    )
+
+
+def _model_evaluation(
+    context: dg.AssetExecutionContext, platform: Platform
+) -> dg.MaterializeResult:
+    from qlops_assets.core.digests import value_digest
+    from qlops_assets.training.evaluation import evaluate_model
+
+    version, registry = context.partition_key, platform.registry
+    with step(context, platform, {"model_version": version}) as running:
+        evaluation = evaluate_model(
+            platform.settings, version, platform.progress(f"training/{version}")
+        )
+        metrics = evaluation.metrics()
+        registry.advance(
+            version,
+            ModelEvent.VALIDATED if evaluation.passed else ModelEvent.REJECTED,
+            by=ACTOR,
+            why=evaluation.reason,
+            facts={"metrics": metrics, "backtest": evaluation.backtest.to_json()},
+        )
+        running.facts.update({name: round(value, 6) for name, value in metrics.items()})
+        running.facts.update(benchmark=evaluation.backtest.benchmark)
+    picture = base64.b64encode(evaluation.picture.read_bytes()).decode()
+    return dg.MaterializeResult(
+        metadata={
+            **running.metadata(),
+            "report": dg.MetadataValue.path(str(evaluation.report)),
+            "equity_and_drawdown": dg.MetadataValue.md(
+                f"![equity and drawdown](data:image/png;base64,{picture})"
+            ),
+        },
+        data_version=dg.DataVersion(value_digest(metrics)),
+        check_results=[
+            dg.AssetCheckResult(
+                passed=evaluation.passed,
+                check_name="rank_ic_above_minimum",
+                description=evaluation.reason,
+                severity=dg.AssetCheckSeverity.WARN,
+            )
+        ],
+    )

@@ -1,0 +1,182 @@
+"""The two computing steps of a training: its data, and the fitted model with its predictions."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from qlops_assets.core.atomic import read_json, replacing, write_json
+from qlops_assets.core.columns import KEY, LABEL
+from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.progress import Progress
+from qlops_assets.core.settings import Settings
+from qlops_assets.factors.alpha158 import alpha158_expressions
+from qlops_assets.lake.qlib_bin import build_provider
+from qlops_assets.models.artifact import Artifact, save_artifact
+from qlops_assets.models.catalog import TRAINERS
+from qlops_assets.models.qlib_session import qlib_session
+from qlops_assets.models.trainer import FittedModel
+from qlops_assets.training.frame import (
+    compute_labels,
+    qlib_dataset,
+    qlib_frame,
+    require_rows,
+    training_rows,
+)
+from qlops_assets.training.spec import TrainingSpec, training_spec, training_threads
+
+LABELS = "labels.parquet"
+SPEC = "training_set.json"
+PREDICTIONS = "predictions.parquet"
+CURVES = "curves.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a training will see: its spec and its rows with a label by segment."""
+
+    spec: TrainingSpec
+    rows: dict[str, int]
+    features: int
+    instruments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished fit: the artifact's record and how the boosting went."""
+
+    artifact: Artifact
+    best_iteration: int
+    iterations: int
+    train_loss: float
+    valid_loss: float
+    libraries: dict[str, str]
+
+
+def prepare_training_set(settings: Settings, version: str, progress: Progress) -> TrainingSet:
+    """Write the labels and the description of a training's data; return the latter.
+
+    Raises:
+        TrainingError: the lake is no longer what the version was named after, or a segment is
+            empty.
+    """
+    spec = require_version(settings, version)
+    folder = settings.models / version
+    labels = compute_labels(settings, spec.label, progress)
+    rows = training_rows(settings, labels, columns=[])
+    counts = require_rows(rows, spec.segments)
+    with replacing(folder / LABELS) as path:
+        labels.write_parquet(path, compression="zstd")
+    instruments = rows.get_column(KEY[0]).n_unique()
+    prepared = TrainingSet(spec, counts, len(alpha158_expressions()), instruments)
+    document = {**spec.to_json(), **{k: v for k, v in asdict(prepared).items() if k != "spec"}}
+    write_json(folder / SPEC, document)
+    return prepared
+
+
+def require_version(settings: Settings, version: str) -> TrainingSpec:
+    """Return the spec of the lake as it is now, if the version is named after it.
+
+    Raises:
+        TrainingError: data or settings changed since the version was named.
+    """
+    spec = training_spec(settings)
+    if spec.version != version:
+        raise TrainingError(
+            f"model version {version!r} was named after other data or settings; what is here now "
+            f"is {spec.version!r}: train that one"
+        )
+    return spec
+
+
+def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
+    """Fit a version's model, write its artifact and its predictions on valid and test.
+
+    Raises:
+        TrainingError: the training set is missing, or Qlib cannot train on it.
+    """
+    spec = require_version(settings, version)
+    folder = settings.models / version
+    if not (folder / LABELS).is_file():
+        raise TrainingError(f"model version {version!r}: no training set; materialize it first")
+    progress.report("load", 0, None)
+    rows = training_rows(settings, pl.read_parquet(folder / LABELS))
+    keys = rows.select(*KEY, LABEL)
+    trainer = TRAINERS.load(spec.model)(
+        settings.training.parameters,
+        seed=settings.training.seed,
+        threads=training_threads(settings),
+        rounds=settings.training.rounds,
+        early_stopping_rounds=settings.training.early_stopping_rounds,
+    )
+    with qlib_session(build_provider(settings), region=settings.training.region):
+        frame = qlib_frame(rows)
+        del rows
+        progress.report("processors", 0, None)
+        dataset = qlib_dataset(frame, spec.segments)
+        fitted = trainer.fit(dataset, progress)
+        progress.report("predict", 0, None)
+        predictions = _predictions(fitted, dataset)
+    with replacing(folder / PREDICTIONS) as path:
+        _with_labels(predictions, keys).write_parquet(path, compression="zstd")
+    write_json(folder / CURVES, {"curves": fitted.curves, "importance": fitted.importance})
+    artifact = save_artifact(
+        folder, text=fitted.text, format_name=fitted.format_name, features=fitted.features
+    )
+    best = fitted.best_iteration - 1
+    return Trained(
+        artifact,
+        fitted.best_iteration,
+        fitted.iterations,
+        train_loss=_curve(fitted, "train")[best],
+        valid_loss=_curve(fitted, "valid")[best],
+        libraries=library_versions(),
+    )
+
+
+def _curve(fitted: FittedModel, segment: str) -> list[float]:
+    return next(v for k, v in fitted.curves.items() if k.startswith(f"{segment}."))
+
+
+def _predictions(fitted: FittedModel, dataset: Any) -> pl.DataFrame:
+    parts = []
+    for segment in ("valid", "test"):
+        scores = fitted.qlib_model.predict(dataset, segment)
+        days = scores.index.get_level_values("datetime").to_numpy().astype("datetime64[D]")
+        codes = scores.index.get_level_values("instrument").to_list()
+        parts.append(
+            pl.DataFrame({"instrument": codes, "date": days, "score": scores.to_numpy()})
+            .with_columns(pl.lit(segment).alias("segment"))
+            .cast({"date": pl.Date, "score": pl.Float64})
+        )
+    return pl.concat(parts)
+
+
+def _with_labels(predictions: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    return predictions.join(keys, on=KEY, how="left").sort("date", "instrument")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a model's numbers."""
+    from importlib.metadata import version
+
+    names = ("pyqlib", "lightgbm", "numpy", "pandas", "polars", "scikit-learn", "qlops_assets")
+    return {name: version(name) for name in names}
+
+
+def read_training_set(settings: Settings, version: str) -> dict[str, Any]:
+    """Return the description that :func:`prepare_training_set` wrote.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    document = read_json(settings.models / version / SPEC)
+    if document is None:
+        raise TrainingError(f"model version {version!r}: no training set; materialize it first")
+    return dict(document)
+
+
+def predictions_path(settings: Settings, version: str) -> Path:
+    """Return where a version's predictions on valid and test are."""
+    return settings.models / version / PREDICTIONS

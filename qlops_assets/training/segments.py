@@ -1,0 +1,93 @@
+"""Where training ends, validation begins and testing begins: by date, with an embargo between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from qlops_assets.core.errors import HistoryTooShortError, TrainingError
+from qlops_assets.core.settings import TrainingSettings
+
+# Fewest trading days of a segment on which a daily rank correlation says anything.
+MIN_SEGMENT_DAYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """First and last trading day of each segment, both included."""
+
+    train: tuple[date, date]
+    valid: tuple[date, date]
+    test: tuple[date, date]
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return the segments as ISO dates by name."""
+        return {
+            name: [day.isoformat() for day in getattr(self, name)]
+            for name in ("train", "valid", "test")
+        }
+
+
+def split_calendar(calendar: Sequence[date], training: TrainingSettings) -> Segments:
+    """Cut a calendar into train, valid and test.
+
+    Labels look ahead, so the last ``embargo_days`` trading days before the next segment are left
+    out of the earlier one: none of its labels sees a price of the next.
+
+    Args:
+        calendar: All trading days, in order.
+        training: The dates ``train_end`` and ``valid_end``, or the shares, and the embargo.
+
+    Raises:
+        TrainingError: dates or shares contradict each other, or the embargo is shorter than the
+            label's horizon.
+        HistoryTooShortError: a segment would have fewer than 20 trading days.
+    """
+    if training.embargo_days < training.label_horizon_days:
+        raise TrainingError(
+            f"[training] embargo_days: was {training.embargo_days}, must be at least the label's "
+            f"horizon of {training.label_horizon_days} trading days"
+        )
+    if len(calendar) < training.min_days:
+        raise HistoryTooShortError(len(calendar), training.min_days, "the source")
+    first_valid, first_test = _starts(calendar, training)
+    embargo = training.embargo_days
+    lengths = {
+        "train": first_valid - embargo,
+        "valid": first_test - embargo - first_valid,
+        "test": len(calendar) - first_test,
+    }
+    for name, length in lengths.items():
+        if length < MIN_SEGMENT_DAYS:
+            raise HistoryTooShortError(max(0, length), MIN_SEGMENT_DAYS, f"segment {name!r}")
+    return Segments(
+        (calendar[0], calendar[first_valid - embargo - 1]),
+        (calendar[first_valid], calendar[first_test - embargo - 1]),
+        (calendar[first_test], calendar[-1]),
+    )
+
+
+def _starts(calendar: Sequence[date], training: TrainingSettings) -> tuple[int, int]:
+    """Return the positions of the first day of valid and of test."""
+    if training.train_end is None and training.valid_end is None:
+        _require_shares(training)
+        count = len(calendar)
+        boundary = training.train_share + training.valid_share
+        return round(count * training.train_share), round(count * boundary)
+    if training.train_end is None or training.valid_end is None:
+        raise TrainingError("[training] train_end and valid_end go together; set both or neither")
+    if training.train_end >= training.valid_end:
+        raise TrainingError(
+            f"[training] valid_end: was {training.valid_end}, must be after train_end "
+            f"{training.train_end}"
+        )
+    first_valid = sum(day <= training.train_end for day in calendar)
+    return first_valid, sum(day <= training.valid_end for day in calendar)
+
+
+def _require_shares(training: TrainingSettings) -> None:
+    total = training.train_share + training.valid_share
+    if min(training.train_share, training.valid_share) <= 0 or total >= 1:
+        raise TrainingError(
+            f"[training] train_share + valid_share: was {training.train_share} + "
+            f"{training.valid_share}, must be positive and leave a share for the test"
+        )
