@@ -1,5 +1,6 @@
 """``qlops serve``, ``console``, ``down``: the server processes."""
 
+import logging
 import secrets
 
 import click
@@ -21,6 +22,9 @@ def serve(shell: Shell, environment: str, port: int | None, idle_minutes: float 
     from qlops_assets.serving.app import build_app
     from qlops_assets.serving.run import serve as run_server
 
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     settings, token = shell.settings, secrets.token_urlsafe(32)
     place = require_environment(settings, environment)
     app = build_app(

@@ -12,6 +12,7 @@ from typing import Any
 
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.digests import value_digest
+from qlops_assets.core.errors import SettingsError
 from qlops_assets.core.settings_file import read_sections
 
 DEFAULT_HOME = ".qlops"
@@ -272,6 +273,8 @@ class Settings:
 
 def _path_of(variable: str) -> Path | None:
     value = os.environ.get(variable)
+    if value and "://" in value and not value.startswith("file://"):
+        raise SettingsError(f"{variable}: was {value!r}, must be a folder or file://FOLDER")
     return Path(value.removeprefix("file://")).expanduser().absolute() if value else None
 
 

@@ -18,6 +18,7 @@ from qlops_assets.deployment.servers import (
     ensure_server,
     is_ready,
     load_version,
+    running,
     score,
     stop_server,
 )
@@ -98,6 +99,7 @@ class Deployer:
             load_version(server, version)
             health = self._check(server, version)
         except QlopsError as error:
+            self._restore(environment, previous)
             self._history.record(
                 environment, version, DeploymentEvent.FAILED, by=by, why=str(error)
             )
@@ -188,6 +190,14 @@ class Deployer:
         sources = {self._registry.card(v).facts.get("source") for v in (previous, version)}
         if len(sources) > 1:
             stop_server(self._settings, environment)
+
+    def _restore(self, environment: str, previous: str | None) -> None:
+        """Make the environment serve what it served before; where that was nothing, nothing."""
+        servers = {record.environment: record for record in running(self._settings)}
+        if previous is None:
+            stop_server(self._settings, environment)
+        elif environment in servers:
+            load_version(servers[environment], previous)
 
     def _is_live(self, version: str) -> bool:
         return any(

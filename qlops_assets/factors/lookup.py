@@ -20,7 +20,9 @@ class StoredFactors:
 
     def __init__(self, settings: Settings) -> None:
         self._dataset = alpha158_dataset(settings)
+        # By digest, so that a month that is written again is read again.
         self._day = lru_cache(maxsize=8)(self._read_day)
+        self._newest = lru_cache(maxsize=2)(self._read_newest)
 
     def rows(
         self, day: date, features: Sequence[str], instruments: Sequence[str] | None = None
@@ -54,7 +56,11 @@ class StoredFactors:
         months = self._dataset.months()
         if not months:
             return None
-        newest = self._dataset.read([months[-1]], columns=[DATE]).get_column(DATE).max()
+        info = self._dataset.info(months[-1])
+        return self._newest(months[-1], info.digest) if info else None
+
+    def _read_newest(self, month: str, _digest: str) -> date | None:
+        newest = self._dataset.read([month], columns=[DATE]).get_column(DATE).max()
         return newest if isinstance(newest, date) else None
 
     def _read_day(self, day: date, _digest: str) -> pl.DataFrame:

@@ -56,10 +56,7 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
     """
     from qlops_assets.models.catalog import FORMATS
 
-    record = read_json(folder / _RECORD)
-    if record is None or not (folder / record["file"]).is_file():
-        raise ArtifactError(f"{folder}: no model artifact; train this version again")
-    artifact = Artifact(**record)
+    artifact = _record(folder)
     content = (folder / artifact.file).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
@@ -67,4 +64,20 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
             f"{folder / artifact.file}: SHA-256 was {found[:12]}…, must be {sha256[:12]}… as "
             "registered; the file was altered: train this version again"
         )
+    if artifact.format not in FORMATS.entries:
+        raise ArtifactError(
+            f"{folder}: format was {artifact.format!r}, servers load {', '.join(FORMATS.names())}"
+        )
     return FORMATS.load(artifact.format)(content.decode(), artifact.features)
+
+
+def _record(folder: Path) -> Artifact:
+    try:
+        record = read_json(folder / _RECORD)
+        if record is None or not (folder / record["file"]).is_file():
+            raise ArtifactError(f"{folder}: no model artifact; train this version again")
+        return Artifact(**record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{folder / _RECORD}: damaged ({error}); train this version again"
+        ) from error

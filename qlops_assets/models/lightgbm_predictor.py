@@ -32,7 +32,8 @@ class LightGBMPredictor:
 
     def predict(self, values: FloatMatrix) -> NDArray[np.float64]:
         """Return one score per row; NaN is LightGBM's missing value."""
-        return np.asarray(self._booster.predict(values, num_threads=1), dtype=np.float64)
+        rows = np.ascontiguousarray(values)  # LightGBM warns of, and copies, other layouts
+        return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
 
 
 def load_text(text: str, features: Sequence[str]) -> LightGBMPredictor:
