@@ -57,6 +57,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that no part of it is ever seen under its name."""
+    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
     """Remove what processes that were killed in the middle of a write left in a folder."""
     if not folder.is_dir():

@@ -1,0 +1,278 @@
+"""Monthly Parquet datasets: one file per month, each saying what it was made from.
+
+Every stage of the platform that holds rows by (instrument, date) keeps them so. A file's footer
+carries the digest of its rows and of what they were computed from, so a stage can tell in
+milliseconds which months it has to compute again.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+import xxhash
+
+from qlops_assets.core.atomic import replacing
+from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
+from qlops_assets.core.errors import CorruptPartitionError, DatasetMissingError, LakeError
+from qlops_assets.core.months import month_of
+from qlops_assets.core.settings import Settings
+
+_METADATA_KEY: Final = "qlops"
+_FILE_NAME: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
+_TEXT: Final = (pl.String, pl.Categorical, pl.Enum)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """What a month's file says about itself.
+
+    Attributes:
+        month: The month key, ``2020-01``.
+        digest: Of the rows, whatever the compression or the order they came in.
+        inputs: Digest of the data the rows were computed from, as the writer gave it.
+        code: Digest of the recipe they were computed with, as the writer gave it.
+        rows: How many rows the file holds.
+        bytes: Size of the file.
+        path: Where it is.
+    """
+
+    month: str
+    digest: str
+    inputs: str
+    code: str
+    rows: int
+    bytes: int
+    path: Path
+
+
+class MonthlyDataset:
+    """Rows keyed by (instrument, date) in ``<folder>/<YYYY-MM>.parquet``.
+
+    Many processes may read while one writes: a month's file is replaced whole.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def write(self, month: str, frame: pl.DataFrame, *, inputs: str, code: str) -> PartitionInfo:
+        """Write a month's rows, replacing what the month held.
+
+        Rows are sorted by instrument and date; NaN is written as null, the one word for missing.
+
+        Raises:
+            LakeError: a row is not of this month, or two rows have the same key.
+        """
+        rows = self._checked(month, frame.with_columns(pl.selectors.float().fill_nan(None)))
+        path = self._path(month)
+        digest = content_digest(rows)
+        facts = {"digest": digest, "inputs": inputs, "code": code, "rows": rows.height}
+        with replacing(path) as temporary:
+            rows.write_parquet(
+                temporary,
+                compression="zstd",
+                compression_level=1,
+                metadata={_METADATA_KEY: json.dumps(facts)},
+            )
+            size = temporary.stat().st_size
+        return PartitionInfo(month, digest, inputs, code, rows.height, size, path)
+
+    def _checked(self, month: str, frame: pl.DataFrame) -> pl.DataFrame:
+        rows = frame.sort(KEY)
+        days = rows[DATE].unique().to_list()
+        foreign = sorted(str(day) for day in days if day is None or month_of(day) != month)
+        if foreign:
+            raise LakeError(
+                f"{self.name}: {month} was given rows of {foreign[0]}; every row must be of {month}"
+            )
+        repeated = rows.filter(
+            (pl.col(INSTRUMENT) == pl.col(INSTRUMENT).shift(1))
+            & (pl.col(DATE) == pl.col(DATE).shift(1))
+        )
+        if repeated.height:
+            instrument, day = repeated.row(0, named=True)[INSTRUMENT], repeated[DATE][0]
+            raise LakeError(
+                f"{self.name}: {month} was given {repeated.height} repeated keys, the first "
+                f"{instrument} {day}; (instrument, date) must be unique"
+            )
+        return rows
+
+    def info(self, month: str) -> PartitionInfo | None:
+        """Return what a month's footer says, or None where the month has no file.
+
+        Raises:
+            CorruptPartitionError: the file is damaged or was not written by this class.
+        """
+        path = self._path(month)
+        try:
+            size = path.stat().st_size
+            facts = json.loads(pl.read_parquet_metadata(path)[_METADATA_KEY])
+        except FileNotFoundError:
+            return None
+        except KeyError as error:
+            raise CorruptPartitionError(path, "its footer has no record of its content") from error
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise CorruptPartitionError(path, f"its footer cannot be read ({error})") from error
+        return PartitionInfo(
+            month, facts["digest"], facts["inputs"], facts["code"], facts["rows"], size, path
+        )
+
+    def infos(self) -> dict[str, PartitionInfo]:
+        """Return what the footer of every month says, by month in order."""
+        found = {month: self.info(month) for month in self.months()}
+        return {month: info for month, info in found.items() if info is not None}
+
+    def months(self) -> list[str]:
+        """Return the months that have a file, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(p.stem for p in self.folder.iterdir() if _FILE_NAME.fullmatch(p.name))
+
+    def remove(self, month: str) -> None:
+        """Remove a month; nothing happens where it has no file."""
+        self._path(month).unlink(missing_ok=True)
+
+    def stale(self, wanted: Mapping[str, str], code: str) -> list[str]:
+        """Return the months to compute: those missing, or made from other inputs or other code.
+
+        Args:
+            wanted: Month to the digest of what it should be made from.
+            code: Digest of the recipe.
+        """
+        return [
+            month for month in sorted(wanted) if not self._is_made_of(month, wanted[month], code)
+        ]
+
+    def _is_made_of(self, month: str, inputs: str, code: str) -> bool:
+        try:
+            info = self.info(month)
+        except CorruptPartitionError:
+            return False
+        return info is not None and (info.inputs, info.code) == (inputs, code)
+
+    def read(
+        self,
+        months: Iterable[str] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        first: date | None = None,
+        last: date | None = None,
+    ) -> pl.DataFrame:
+        """Return rows sorted by instrument and date.
+
+        Args:
+            months: Only these; every month that has a file where None.
+            columns: Only these beside instrument and date, in this order; all where None.
+            first: Drop earlier days.
+            last: Drop later days.
+
+        Raises:
+            DatasetMissingError: a month asked for has no file, or there is none at all.
+            CorruptPartitionError: a file is damaged.
+        """
+        wanted = self.months() if months is None else sorted(set(months))
+        paths = self._existing([m for m in wanted if _overlaps(m, first, last)], empty=not wanted)
+        if not paths:
+            paths = self._existing(wanted[:1], empty=False)  # its schema, with no row left
+        rows = pl.scan_parquet(paths)
+        if first is not None:
+            rows = rows.filter(pl.col(DATE) >= first)
+        if last is not None:
+            rows = rows.filter(pl.col(DATE) <= last)
+        if columns is not None:
+            rows = rows.select(*KEY, *(c for c in columns if c not in KEY))
+        try:
+            return rows.sort(KEY).collect()
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise LakeError(f"{self.name}: no such column: {error}") from error
+        except (pl.exceptions.ComputeError, OSError) as error:
+            raise self._culprit(paths, error) from error
+
+    def scan(self) -> pl.LazyFrame:
+        """Return every row lazily, in no particular order.
+
+        Raises:
+            DatasetMissingError: no month has a file.
+        """
+        return pl.scan_parquet(self._existing(self.months(), empty=True))
+
+    def verify(self, month: str) -> PartitionInfo:
+        """Read a month and compare its rows with the digest in its footer.
+
+        Raises:
+            DatasetMissingError: the month has no file.
+            CorruptPartitionError: the rows are not those that were written.
+        """
+        rows = self.read([month])
+        info = self.info(month)
+        if info is None or content_digest(rows) != info.digest:
+            raise CorruptPartitionError(self._path(month), "its rows differ from its digest")
+        return info
+
+    def _path(self, month: str) -> Path:
+        return self.folder / f"{month}.parquet"
+
+    def _existing(self, months: Sequence[str], *, empty: bool) -> list[Path]:
+        missing = [month for month in months if not self._path(month).is_file()]
+        if missing or (empty and not months):
+            raise DatasetMissingError(self.name, missing, f"materialize {self.name} first")
+        return [self._path(month) for month in months]
+
+    def _culprit(self, paths: Sequence[Path], error: Exception) -> LakeError:
+        for path in paths:
+            try:
+                pl.read_parquet(path)
+            except (pl.exceptions.PolarsError, OSError) as reason:
+                return CorruptPartitionError(path, f"it cannot be read ({reason})")
+        return LakeError(f"{self.name}: cannot be read: {error}")
+
+
+def _overlaps(month: str, first: date | None, last: date | None) -> bool:
+    return (first is None or month >= month_of(first)) and (last is None or month <= month_of(last))
+
+
+def content_digest(frame: pl.DataFrame) -> str:
+    """Return the xxh3_128 of a frame's rows: names, types, values and their order, no encoding.
+
+    NaN counts as null and -0.0 as 0.0; categories count as their text.
+    """
+    digest = xxhash.xxh3_128()
+    digest.update(str(frame.height).encode())
+    for column in frame:
+        _update(digest, column)
+    return digest.hexdigest()
+
+
+def _update(digest: xxhash.xxh3_128, column: pl.Series) -> None:
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    if column.dtype in _TEXT:
+        column = column.cast(pl.String)
+    digest.update(f"\n{column.name}\t{column.dtype}\t{column.null_count()}\n".encode())
+    if column.null_count():
+        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
+    if column.dtype == pl.String:
+        filled = column.fill_null("")
+        digest.update(filled.str.len_bytes().to_numpy().tobytes())
+        digest.update("".join(filled.to_list()).encode())
+        return
+    values = column.to_physical().cast(_stored(column.dtype)).fill_null(0).to_numpy()
+    digest.update((values + 0.0 if column.dtype.is_float() else values).tobytes())
+
+
+def _stored(dtype: pl.DataType) -> pl.DataType | type[pl.DataType]:
+    if dtype == pl.Boolean:
+        return pl.UInt8
+    if dtype.is_float() or dtype.is_integer():
+        return dtype
+    return pl.Int64  # dates and times, as days or ticks
+
+
+def bars_dataset(settings: Settings) -> MonthlyDataset:
+    """Return the dataset of cleaned, adjusted daily bars of this source."""
+    return MonthlyDataset(settings.lake / "bars", "bars")

@@ -1,0 +1,181 @@
+"""Bars as Qlib reads them: an immutable provider folder per version of the data.
+
+The format: ``calendars/day.txt``; ``instruments/<name>.txt``; per instrument and field a file of
+little-endian float32 whose first number is the place of the first value in the calendar. A provider
+is named by the digest of everything it was made from and never changed; new data make a new one.
+"""
+
+import os
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from qlops_assets.core.atomic import new_folder, remove_folder, remove_leftovers
+from qlops_assets.core.columns import DATE, INSTRUMENT, PRICES
+from qlops_assets.core.digests import value_digest
+from qlops_assets.core.progress import Progress, Unreported
+from qlops_assets.core.settings import Settings
+from qlops_assets.lake.benchmark import Benchmark, load_benchmark
+from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.universe import ALL, Universe, load_universe
+
+FIELDS: Final = (*PRICES, "volume", "vwap", "factor", "change")
+_VERSION: Final = 1
+_KEPT: Final = 3
+_FUTURE_DAYS: Final = 5
+_SATURDAY: Final = 5
+
+Places = NDArray[np.int64]
+
+
+def build_provider(settings: Settings, *, progress: Progress | None = None) -> Path:
+    """Return the Qlib provider of the present bars, universe and benchmark, made where missing.
+
+    The newest three providers are kept, so that work in progress on an older one can end.
+
+    Raises:
+        DatasetMissingError: there are no bars yet.
+        UniverseError: the universe cannot be read.
+        SourceError: the benchmark cannot be read.
+    """
+    universe, benchmark = load_universe(settings), load_benchmark(settings)
+    months = _digests(settings)
+    digest = value_digest([_VERSION, months, universe.digest, benchmark.digest])
+    target = settings.lake / "qlib" / digest
+    if not target.is_dir():
+        bars = bars_dataset(settings).read()
+        if _digests(settings) != months:  # a month was written meanwhile: the name would lie
+            return build_provider(settings, progress=progress)
+        with new_folder(target) as folder:
+            _Writer(folder, bars).write(universe, benchmark, progress or Unreported())
+    os.utime(target)  # in use: among the newest
+    _remove_old(target.parent)
+    remove_leftovers(target.parent)
+    return target
+
+
+def _digests(settings: Settings) -> dict[str, str]:
+    return {month: info.digest for month, info in bars_dataset(settings).infos().items()}
+
+
+def write_provider(folder: Path, bars: pl.DataFrame) -> None:
+    """Write a provider of a bars frame alone into a new folder, without universe or benchmark.
+
+    Columns that Qlib's fields need and the frame lacks (vwap, factor) are left empty or 1.
+    """
+    rows = bars.sort(INSTRUMENT, DATE)
+    missing = [pl.lit(None, pl.Float64).alias("vwap")] if "vwap" not in rows.columns else []
+    if "factor" not in rows.columns:
+        missing.append(pl.lit(1.0).alias("factor"))
+    folder.mkdir(parents=True)
+    _Writer(folder, rows.with_columns(missing)).write_bars()
+
+
+def provider_instruments(provider: Path) -> list[str]:
+    """Return the codes of every instrument with bars in a provider."""
+    lines = (provider / "instruments" / f"{ALL}.txt").read_text(encoding="utf-8").splitlines()
+    return [line.partition("\t")[0] for line in lines]
+
+
+def _remove_old(folder: Path) -> None:
+    providers = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    providers.sort(key=lambda p: p.stat().st_mtime_ns, reverse=True)
+    for provider in islice(providers, _KEPT, None):
+        remove_folder(provider)
+
+
+class _Writer:
+    """Writes one provider from bars sorted by instrument and date."""
+
+    def __init__(self, folder: Path, bars: pl.DataFrame) -> None:
+        self._folder, self._bars = folder, bars
+        self._days: list[date] = bars[DATE].unique().sort().to_list()
+        spans = bars.group_by(INSTRUMENT, maintain_order=True).agg(
+            start=pl.col(DATE).min(), end=pl.col(DATE).max()
+        )
+        self._spans = spans
+        self._codes: list[str] = spans[INSTRUMENT].to_list()
+        self._first, self._last = self._places(spans["start"]), self._places(spans["end"])
+        codes = pl.Enum(self._codes)
+        self._row = bars[INSTRUMENT].cast(codes).to_physical().cast(pl.Int64).to_numpy()
+        self._column = self._places(bars[DATE])
+
+    def write(self, universe: Universe, benchmark: Benchmark, progress: Progress) -> None:
+        self.write_bars(progress)
+        if universe.name != ALL:
+            self._write_instruments(universe.name, universe.spans)
+        if benchmark.levels is not None and benchmark.name not in set(self._codes):
+            self._write_index(benchmark.name, benchmark.levels)
+
+    def write_bars(self, progress: Progress | None = None) -> None:
+        self._write_calendars()
+        self._write_instruments(ALL, self._spans)
+        for code in self._codes:
+            self._home(code).mkdir(parents=True)
+        for done, field in enumerate(FIELDS, start=1):
+            self._write_field(field)
+            (progress or Unreported()).report("qlib provider", done, len(FIELDS))
+
+    def _places(self, days: pl.Series) -> Places:
+        calendar = np.array(self._days, dtype="datetime64[D]")
+        return np.searchsorted(calendar, days.to_numpy().astype("datetime64[D]")).astype(np.int64)
+
+    def _home(self, code: str) -> Path:
+        return self._folder / "features" / code.lower()
+
+    def _write_calendars(self) -> None:
+        folder = self._folder / "calendars"
+        folder.mkdir()
+        known = "".join(f"{day}\n" for day in self._days)
+        later = "".join(f"{day}\n" for day in _weekdays_after(self._days[-1], _FUTURE_DAYS))
+        (folder / "day.txt").write_text(known, encoding="utf-8")
+        # A backtest that ends on the last day asks for the day after it.
+        (folder / "day_future.txt").write_text(known + later, encoding="utf-8")
+
+    def _write_instruments(self, name: str, spans: pl.DataFrame) -> None:
+        folder = self._folder / "instruments"
+        folder.mkdir(exist_ok=True)
+        ordered = spans.select(INSTRUMENT, "start", "end")
+        ordered.write_csv(folder / f"{name}.txt", separator="\t", include_header=False)
+
+    def _write_field(self, field: str) -> None:
+        values = _change(self._bars) if field == "change" else self._bars[field]
+        table = np.full((len(self._codes), len(self._days)), np.nan, dtype="<f4")
+        table[self._row, self._column] = values.cast(pl.Float32).to_numpy()
+        for row, code in enumerate(self._codes):
+            first, last = int(self._first[row]), int(self._last[row])
+            _write_bin(self._home(code), field, first, table[row, first : last + 1])
+
+    def _write_index(self, code: str, levels: pl.DataFrame) -> None:
+        own = levels.filter(pl.col(DATE).is_in(self._days)).sort(DATE)
+        if own.is_empty():
+            return
+        places = self._places(own[DATE])
+        home = self._home(code)
+        home.mkdir(parents=True)
+        change = own["close"] / own["close"].shift(1) - 1
+        for field, values in (("close", own["close"]), ("change", change)):
+            line = np.full(int(places[-1] - places[0]) + 1, np.nan, dtype="<f4")
+            line[places - places[0]] = values.cast(pl.Float32).to_numpy()
+            _write_bin(home, field, int(places[0]), line)
+
+
+def _write_bin(home: Path, field: str, first: int, values: NDArray[np.float32]) -> None:
+    content = np.concatenate([np.array([first], dtype="<f4"), values])
+    (home / f"{field}.day.bin").write_bytes(content.tobytes())
+
+
+def _change(bars: pl.DataFrame) -> pl.Series:
+    """Return close ÷ the close of the traded day before - 1, null on halts and first days."""
+    before = pl.col("close").forward_fill().shift(1).over(INSTRUMENT)
+    return bars.select(pl.col("close") / before - 1).to_series()
+
+
+def _weekdays_after(day: date, count: int) -> list[date]:
+    following = (day + timedelta(days=n) for n in range(1, 2 * count + 3))
+    return [d for d in following if d.weekday() < _SATURDAY][:count]

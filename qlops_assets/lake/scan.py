@@ -1,0 +1,299 @@
+"""Look at the source: which files are new or changed, which can be used, what must wait.
+
+The result is a manifest, kept as ``<lake>/raw_bars/manifest.json`` and, per version of the data,
+under ``<lake>/raw_bars/manifests/``.
+"""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from qlops_assets.core.atomic import read_json, remove_leftovers, replacing, write_json
+from qlops_assets.core.clock import Clock, SystemClock
+from qlops_assets.core.errors import LakeError, SourceBusyError, SourceError, UnusableFileError
+from qlops_assets.core.progress import Progress, Unreported
+from qlops_assets.core.settings import Settings
+from qlops_assets.lake.intake.agreement import SPANS, contradictions, foreign_zones, overlapping
+from qlops_assets.lake.intake.blobs import Stamp, blob_store
+from qlops_assets.lake.intake.faults import sorted_out
+from qlops_assets.lake.intake.inspection import Outcome, UsableFile, inspect, judge, kept_rows
+from qlops_assets.lake.intake.rows import Reading
+from qlops_assets.lake.manifest import (
+    Manifest,
+    QuarantinedFile,
+    SourceFile,
+    WaitingFile,
+    content_version,
+)
+from qlops_assets.lake.sources.layout import FoundFile
+from qlops_assets.lake.sources.root import source_root
+
+_REASONS_SHOWN: Final = 3
+_RETRY_S: Final = 0.5
+_REPORTS: Final = 100  # at most, of progress
+
+
+def scan(
+    settings: Settings, *, clock: Clock | None = None, progress: Progress | None = None
+) -> Manifest:
+    """Look at the source and return its manifest; unchanged files are neither hashed nor read.
+
+    1. A file with the size and modification time of the last scan is as it was.
+    2. One modified within ``quiet_seconds`` waits.
+    3. Every other file is copied, hashed, read in full and judged; a bad one is quarantined.
+    4. Files that contradict others are quarantined.
+    5. Where a file that was good is now waiting or quarantined, its good version stays.
+
+    Where nothing changed, the manifest of the last scan is returned as it was.
+
+    Raises:
+        SourceError: the folder is missing or no file in it can be used.
+        SourceBusyError: no file can be used yet, and some may still be written.
+        SettingsError: ``[source.columns]`` maps a column that bars do not have.
+    """
+    return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
+
+
+def scan_when_quiet(
+    settings: Settings,
+    *,
+    timeout_s: float = 30.0,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Scan, and again while files wait, until none does or the time is up."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        is_last = time.monotonic() >= deadline
+        try:
+            manifest = scan(settings, clock=clock, progress=progress)
+        except SourceBusyError:
+            if is_last:
+                raise
+        else:
+            if is_last or not manifest.waiting:
+                return manifest
+        time.sleep(_RETRY_S)
+
+
+def load_manifest(settings: Settings) -> Manifest | None:
+    """Return the manifest of the last scan, or None where the source was never scanned.
+
+    Raises:
+        LakeError: the manifest's file is damaged.
+    """
+    path = _folder(settings) / "manifest.json"
+    try:
+        value = read_json(path)
+        return None if value is None else Manifest.from_json(value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise LakeError(f"{path}: is not a manifest; remove it and scan again") from error
+
+
+class _Scan:
+    """One look at the source, compared with the one before."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._now = settings, clock.now()
+        self._reading = Reading.of(settings)
+        self._root = source_root(settings)
+        self._found = {f.name: f for f in self._root.bars(settings.source.layout)}
+        self._blobs = blob_store(settings)
+        self._previous = load_manifest(settings) or self._nothing_yet()
+        self._read_alike = self._previous.reading == self._reading.digest
+        self._old = {f.path: f for f in self._previous.files}
+        self._old_bad = {q.path: q for q in self._previous.quarantined}
+        self._good: dict[str, SourceFile] = {}
+        self._bad: dict[str, QuarantinedFile] = {}
+        self._waiting: dict[str, WaitingFile] = {}
+        self._spans: list[pl.DataFrame] = []
+
+    def _nothing_yet(self) -> Manifest:
+        return Manifest("", (), (), (), "", self._now, 0)
+
+    def run(self, progress: Progress) -> Manifest:
+        for place, file in enumerate(self._found.values(), start=1):
+            self._record(file, self._outcome(file))
+            if place % (len(self._found) // _REPORTS + 1) == 0 or place == len(self._found):
+                progress.report("scan", place, len(self._found))
+        if self._is_as_before():
+            return self._previous
+        spans = self._all_spans()
+        self._settle(spans)
+        files = sorted([*self._good.values(), *self._held()], key=lambda f: f.path)
+        if not files:
+            raise self._nothing_usable()
+        manifest = Manifest(
+            source=str(self._root.folder),
+            files=tuple(files),
+            quarantined=tuple(self._bad[path] for path in sorted(self._bad)),
+            waiting=tuple(self._waiting[path] for path in sorted(self._waiting)),
+            digest=content_version(tuple(files)),
+            observed_at=self._now,
+            rows=sum(f.rows for f in files),
+            reading=self._reading.digest,
+        )
+        _save(self._settings, manifest, spans)
+        return manifest
+
+    def _outcome(self, file: FoundFile) -> Outcome | SourceFile | None:
+        """Return what a file is now; None where it went while we looked."""
+        try:
+            stamp = Stamp.of(file.path)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not file.path.is_symlink():
+                return None
+            return QuarantinedFile(
+                file.name, "", 0, self._now, f"cannot be read ({error.strerror})"
+            )
+        if known := self._unchanged(file.name, stamp):
+            return known
+        if self._is_recent(stamp):
+            quiet = self._settings.source.quiet_seconds
+            return WaitingFile(file.name, f"modified within {quiet:g} s: it may still be written")
+        return inspect(file, blobs=self._blobs, reading=self._reading, now=self._now)
+
+    def _unchanged(self, name: str, stamp: Stamp) -> SourceFile | QuarantinedFile | None:
+        if not self._read_alike:
+            return None
+        for known in (self._old_bad.get(name), self._old.get(name)):
+            if known and known.digest and Stamp(known.size, known.modified_at) == stamp:
+                check = known.check if isinstance(known, QuarantinedFile) else known
+                return known if check is None or self._blobs.has(check.digest) else None
+        return None
+
+    def _is_recent(self, stamp: Stamp) -> bool:
+        if self._settings.source.is_simulated:
+            return False  # the built-in market appears whole, by one rename
+        quiet = timedelta(seconds=self._settings.source.quiet_seconds)
+        # A clock that went backwards must not make a file wait for ever, hence the lower bound.
+        return -quiet < self._now - stamp.modified_at < quiet
+
+    def _record(self, file: FoundFile, outcome: Outcome | SourceFile | None) -> None:
+        match outcome:
+            case SourceFile():
+                self._good[file.name] = outcome
+            case QuarantinedFile(check=SourceFile() as check):
+                self._good[file.name] = check  # good by itself: judged against the others again
+            case QuarantinedFile():
+                self._bad[file.name] = outcome
+            case WaitingFile():
+                self._waiting[file.name] = outcome
+            case UsableFile(check, spans):
+                self._good[file.name] = check
+                self._spans.append(spans)
+
+    def _is_as_before(self) -> bool:
+        amiss = self._bad.keys() | self._waiting.keys()
+        disputed = {q.path: q.check for q in self._old_bad.values() if q.check}
+        before = {path: f for path, f in self._old.items() if path not in amiss} | disputed
+        return (
+            self._read_alike
+            and bool(self._old)
+            and self._previous.source == str(self._root.folder)
+            and self._good == before
+            and self._bad == {p: q for p, q in self._old_bad.items() if not q.check}
+            and self._waiting == {w.path: w for w in self._previous.waiting}
+            and self._old.keys() <= self._found.keys()
+        )
+
+    def _all_spans(self) -> pl.DataFrame:
+        fresh = pl.concat([pl.DataFrame(schema=SPANS), *self._spans])
+        reused = [f for f in self._good.values() if f.path not in set(fresh["path"])]
+        wanted = pl.DataFrame(
+            {"path": [f.path for f in reused], "digest": [f.digest for f in reused]},
+            schema={"path": pl.String, "digest": pl.String},
+        )
+        kept = _load_spans(self._settings).join(wanted, on=["path", "digest"], how="semi")
+        present = set(kept["path"])
+        missing = [self._judged(f).spans for f in reused if f.path not in present]
+        return pl.concat([fresh, kept, *missing])
+
+    def _judged(self, version: SourceFile) -> UsableFile:
+        return judge(
+            FoundFile(self._root.folder / version.path, version.path, dict(version.constants)),
+            version.digest,
+            Stamp(version.size, version.modified_at),
+            blobs=self._blobs,
+            reading=self._reading,
+            now=version.observed_at,
+        )
+
+    def _settle(self, spans: pl.DataFrame) -> None:
+        """Quarantine the files that contradict others."""
+        incumbents = [f for f in self._good.values() if self._old.get(f.path) == f]
+        if self._reading.timezone is None:
+            self._refuse(foreign_zones(list(self._good.values()), incumbents))
+        suspects = overlapping(spans) & self._good.keys()
+        accepted = {f.path for f in incumbents}
+        ordered = sorted(
+            (self._good[path] for path in suspects),
+            key=lambda f: (f.path not in accepted, f.modified_at, f.path),
+        )
+        if ordered:
+            self._refuse(contradictions(ordered, self._rows))
+
+    def _rows(self, version: SourceFile) -> pl.DataFrame:
+        return sorted_out(kept_rows(version, blobs=self._blobs, reading=self._reading)).good
+
+    def _refuse(self, reasons: dict[str, str]) -> None:
+        for path, reason in reasons.items():
+            check = self._good.pop(path)
+            self._bad[path] = QuarantinedFile(
+                path, check.digest, check.size, check.modified_at, reason, check
+            )
+
+    def _held(self) -> list[SourceFile]:
+        """Return the last good versions of files that cannot be used now."""
+        held = []
+        for path in self._bad.keys() | self._waiting.keys():
+            version = self._old.get(path)
+            refused = self._bad[path].check if path in self._bad else None
+            if version is None or not self._blobs.has(version.digest):
+                continue
+            if refused and refused.digest == version.digest:
+                continue
+            try:
+                held.append(version if self._read_alike else self._judged(version).check)
+            except UnusableFileError:
+                continue  # the good version does not fit the new settings either
+        return held
+
+    def _nothing_usable(self) -> SourceError:
+        reasons = [f"{q.path}: {q.reason}" for q in self._bad.values()]
+        reasons += [f"{w.path}: {w.reason}" for w in self._waiting.values()]
+        shown = " | ".join(reasons[:_REASONS_SHOWN])
+        more = (
+            f" | and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
+        )
+        kind = SourceBusyError if self._waiting else SourceError
+        found = f"none of {len(self._found)} Parquet files can be used: {shown}{more}"
+        return kind(self._root.folder, found, "at least one usable file of daily bars is needed")
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.lake / "raw_bars"
+
+
+def _load_spans(settings: Settings) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(_folder(settings) / "spans.parquet").select(
+            pl.col(name).cast(kind) for name, kind in SPANS.items()
+        )
+    except (pl.exceptions.PolarsError, OSError):
+        return pl.DataFrame(schema=SPANS)  # a cache: what is missing is found out again
+
+
+def _save(settings: Settings, manifest: Manifest, spans: pl.DataFrame) -> None:
+    folder = _folder(settings)
+    with replacing(folder / "spans.parquet") as temporary:
+        spans.write_parquet(temporary)
+    version = folder / "manifests" / f"{manifest.digest}.json"
+    if not version.exists():
+        write_json(version, manifest.to_json())
+    write_json(folder / "manifest.json", manifest.to_json())
+    remove_leftovers(folder)
+    remove_leftovers(blob_store(settings).folder)
