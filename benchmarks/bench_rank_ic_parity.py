@@ -43,7 +43,7 @@ def platform_rank_ic(data: Path, home: Path) -> dict:
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
     document = json.loads(answer.stdout)
     document["wall_s"] = time.monotonic() - started
-    subprocess.run(command[:5] + ["down"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run([*command[:5], "down"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     return document
 
 
@@ -58,10 +58,12 @@ def write_bins(data: Path, store: Path) -> list[pd.Timestamp]:
     (store / "instruments" / "csi300.txt").write_text((data / "csi300.txt").read_text())
     position = pd.Series(range(len(calendar)), index=calendar)
     lines = []
-    for code, rows in frame.groupby("instrument"):
-        rows = rows.set_index("date").sort_index()
+    for code, unsorted in frame.groupby("instrument"):
+        rows = unsorted.set_index("date").sort_index()
         halted = rows["volume"] == 0
-        fields = {p: (rows[p] * rows["factor"]).mask(halted) for p in ("open", "high", "low", "close")}
+        fields = {
+            p: (rows[p] * rows["factor"]).mask(halted) for p in ("open", "high", "low", "close")
+        }
         fields["volume"] = rows["volume"] / rows["factor"]
         fields["vwap"] = sum(fields[p] for p in ("open", "high", "low", "close")) / 4
         first, last = position[rows.index[0]], position[rows.index[-1]]
@@ -138,10 +140,14 @@ def main() -> None:
         peer = qlib_rank_ic(arguments.data.resolve(), folder)
     m = ours["metrics"]
     print(f"{'':<10}{'Rank IC':>10}{'IC':>10}{'best iter.':>12}{'wall s':>9}")
-    print(f"{'platform':<10}{m['rank_ic']:>10.4f}{m['ic']:>10.4f}"
-          f"{ours['training']['best_iteration']:>12}{ours['wall_s']:>9.0f}")
-    print(f"{'Qlib':<10}{peer['rank_ic']:>10.4f}{peer['ic']:>10.4f}"
-          f"{peer['best_iteration']:>12}{peer['wall_s']:>9.0f}")
+    print(
+        f"{'platform':<10}{m['rank_ic']:>10.4f}{m['ic']:>10.4f}"
+        f"{ours['training']['best_iteration']:>12}{ours['wall_s']:>9.0f}"
+    )
+    print(
+        f"{'Qlib':<10}{peer['rank_ic']:>10.4f}{peer['ic']:>10.4f}"
+        f"{peer['best_iteration']:>12}{peer['wall_s']:>9.0f}"
+    )
     difference = abs(m["rank_ic"] - peer["rank_ic"])
     verdict = "holds" if difference <= 0.002 else "FAILS"
     print(f"Rank IC difference {difference:.5f}, claimed at most 0.002: {verdict}")
