@@ -72,9 +72,8 @@ def main() -> None:
             subprocess.run([*qlops, "down"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     for step in summary["steps"]:
         print(f"  {step['step']:<24}{step['wall_s']:>8.1f} s{step['peak_mb']:>9,.0f} MB")
-    print(
-        f"first run  {first_s:7.0f} s  peak {peak_mb:,.0f} MB  serves {summary['prediction']['url']}"
-    )
+    url = summary["prediction"]["url"]
+    print(f"first run  {first_s:7.0f} s  peak {peak_mb:,.0f} MB  serves {url}")
     print(
         f"second run {second_s:7.1f} s  ratio {first_s / second_s:.0f}x  skipped {again['skipped']}"
     )
