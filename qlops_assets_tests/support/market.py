@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from qlops_assets.core.settings import Settings, SourceSettings, TrainingSettings
+from qlops_assets.core.settings import FeaturesSettings, Settings, SourceSettings, TrainingSettings
 
 INSTRUMENTS = 24
 DAYS = 420
@@ -25,6 +25,7 @@ LATE = "SZ000003"  # listed on the 150th day
 DELISTED = "SZ000004"  # gone after the 300th
 LEFT_OUT = "SZ000005"  # the source has no rows of its halt, over the end of a month
 SPLIT = "SH600002"  # two for one, half way
+FEW = (LATE, LEFT_OUT, SPLIT, "SH600000")
 
 _CODES = [f"SH6000{i:02d}" for i in range(12)] + [f"SZ0000{i:02d}" for i in range(12)]
 
@@ -140,6 +141,7 @@ def market_settings(home: Path, source: Path) -> Settings:
         home=home,
         source=SourceSettings(path=source, quiet_seconds=0.0),
         training=TRAINING,
+        features=FeaturesSettings(jobs=1),
     )
 
 
@@ -150,16 +152,48 @@ def build_market(folder: Path) -> None:
     from qlops_assets.lake.scan import scan
 
     write_source(folder / "source")
-    settings = replace_jobs(market_settings(folder / "home", folder / "source"), 1)
+    settings = market_settings(folder / "home", folder / "source")
     scan(settings)
     months = stale_months(settings)
     build_bars(settings, months)
     build_alpha158(settings, months)
 
 
-def replace_jobs(settings: Settings, jobs: int) -> Settings:
-    """Return the settings with a number of processes for the factors."""
-    return replace(settings, features=replace(settings.features, jobs=jobs))
+def build_few(folder: Path, market: Settings) -> None:
+    """Copy a home into a folder and keep four of its instruments, the odd ones among them."""
+    from qlops_assets.factors.store import alpha158_dataset, build_alpha158
+    from qlops_assets.lake.datasets import bars_dataset
+
+    settings = copied(market, folder / "home")
+    bars = bars_dataset(settings)
+    few = bars.read().filter(pl.col("instrument").is_in([*FEW]))
+    for month in bars.months():
+        alpha158_dataset(settings).remove(month)
+        rows = few.filter(pl.col("date").dt.strftime("%Y-%m") == month)
+        bars.write(month, rows, inputs="few", code="tests")
+    build_alpha158(settings, bars.months())
+
+
+def copied(settings: Settings, home: Path) -> Settings:
+    """Return the settings of a copy of a home, for a test that changes it."""
+    shutil.copytree(settings.home, home)
+    return replace(settings, home=home)
+
+
+def restate(settings: Settings, instrument: str, day: date, **values: float | None) -> str:
+    """Change a bar of the lake as if its source had, and return the month."""
+    from qlops_assets.core.months import month_of
+    from qlops_assets.lake.datasets import bars_dataset
+
+    month = month_of(day)
+    bars = bars_dataset(settings)
+    here = (pl.col("instrument") == instrument) & (pl.col("date") == day)
+    rows = bars.read([month]).with_columns(
+        pl.when(here).then(pl.lit(value)).otherwise(pl.col(name)).alias(name)
+        for name, value in values.items()
+    )
+    bars.write(month, rows, inputs="restated", code="tests")
+    return month
 
 
 def once(folder: Path, build: Callable[[Path], None]) -> Path:
