@@ -30,14 +30,14 @@ def build_definitions(settings: Settings) -> "dg.Definitions":
     from qlops_assets.defs.lake.first_month import known_first_month
     from qlops_assets.defs.partitions import build_partitions
     from qlops_assets.defs.platform import Platform
-    from qlops_assets.defs.training.assets import build_assets as training_assets
+    from qlops_assets.defs.training.assets import ASSETS as TRAINING_ASSETS
 
     partitions = build_partitions(settings, known_first_month(settings))
     return dg.Definitions(
         assets=[
             *lake_assets(partitions),
             *factor_assets(partitions, settings),
-            *training_assets(),
+            *TRAINING_ASSETS,
             *deployment_assets(partitions),
         ],
         jobs=build_jobs(partitions),

@@ -62,59 +62,65 @@ def _without_remembered(settings: Settings) -> Settings:
 
 def summary(shell: Shell, version: str, skipped: list[str], *, wall_s: float) -> dict[str, Any]:
     """Return the document of a finished main job."""
-    from qlops_assets.deployment.history import DeploymentHistory
     from qlops_assets.deployment.servers import running
     from qlops_assets.factors.store import alpha158_dataset
-    from qlops_assets.lake.datasets import bars_dataset
-    from qlops_assets.lake.scan import load_manifest
     from qlops_assets.registry.registry import Registry
 
     settings = shell.settings
-    manifest = load_manifest(settings)
-    if manifest is None:
-        raise SettingsError(f"{settings.lake}: the source was never scanned; run `qlops demo`")
-    bars = bars_dataset(settings).infos()
     factors = alpha158_dataset(settings).infos()
     card = Registry(shell.journal).card(version)
-    history = DeploymentHistory(shell.journal)
     servers = {record.environment: record for record in running(settings)}
+    trained = ("iterations", "best_iteration", "segments", "universe")
     return {
         "model_version": version,
         "state": str(card.state),
         "simulated": settings.source.is_simulated,
-        "source": manifest.source,
+        "source": str(settings.source_folder),
         "snapshot": card.facts["snapshot"],
-        "ingested": {
-            "files": len(manifest.files),
-            "rows": manifest.rows,
-            "bars": sum(info.rows for info in bars.values()),
-            "months": len(bars),
-            "first_month": min(bars),
-            "last_month": max(bars),
-            "quarantined": [{"path": f.path, "reason": f.reason} for f in manifest.quarantined],
-            "waiting": [{"path": f.path, "reason": f.reason} for f in manifest.waiting],
-        },
+        "ingested": _ingested(settings),
         "factors": {"count": 158, "rows": sum(info.rows for info in factors.values())},
-        "training": {
-            "iterations": card.facts["iterations"],
-            "best_iteration": card.facts["best_iteration"],
-            "segments": card.facts["segments"],
-            "universe": card.facts["universe"],
-        },
+        "training": {name: card.facts[name] for name in trained},
         "metrics": card.facts["metrics"],
         "backtest": card.facts["backtest"],
-        "environments": {
-            name: {
-                "model_version": history.live_version(name),
-                "url": servers[name].url if name in servers else None,
-            }
-            for name in settings.environments
-        },
+        "environments": _environments(shell, servers),
         "prediction": _prediction(servers.get("production")),
         "steps": stage_costs(shell.journal),
         "skipped": skipped,
         "report": str(settings.models / version / "report.html"),
         "wall_s": round(wall_s, 1),
+    }
+
+
+def _ingested(settings: Settings) -> dict[str, Any]:
+    from qlops_assets.lake.datasets import bars_dataset
+    from qlops_assets.lake.scan import load_manifest
+
+    manifest = load_manifest(settings)
+    if manifest is None:
+        raise SettingsError(f"{settings.lake}: the source was never scanned; run `qlops demo`")
+    bars = bars_dataset(settings).infos()
+    return {
+        "files": len(manifest.files),
+        "rows": manifest.rows,
+        "bars": sum(info.rows for info in bars.values()),
+        "months": len(bars),
+        "first_month": min(bars),
+        "last_month": max(bars),
+        "quarantined": [{"path": f.path, "reason": f.reason} for f in manifest.quarantined],
+        "waiting": [{"path": f.path, "reason": f.reason} for f in manifest.waiting],
+    }
+
+
+def _environments(shell: Shell, servers: Mapping[str, Any]) -> dict[str, Any]:
+    from qlops_assets.deployment.history import DeploymentHistory
+
+    history = DeploymentHistory(shell.journal)
+    return {
+        name: {
+            "model_version": history.live_version(name),
+            "url": servers[name].url if name in servers else None,
+        }
+        for name in shell.settings.environments
     }
 
 

@@ -27,11 +27,12 @@ class RunFailedError(QlopsError):
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Write ``dagster.yaml`` into the home and point Dagster at it."""
-    content = files("qlops_assets.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
-    target = settings.dagster / "dagster.yaml"
-    if not target.is_file() or target.read_text(encoding="utf-8") != content:
-        write_text(target, content)
+    """Write ``dagster.yaml`` and ``workspace.yaml`` into the home and point Dagster there."""
+    for name in ("dagster.yaml", "workspace.yaml"):
+        content = files("qlops_assets.cli").joinpath(name).read_text(encoding="utf-8")
+        target = settings.dagster / name
+        if not target.is_file() or target.read_text(encoding="utf-8") != content:
+            write_text(target, content)
     set_environment(
         DAGSTER_HOME=str(settings.dagster),
         QLOPS_STATE=str(settings.dagster),
@@ -45,6 +46,7 @@ class Runs:
     """Runs the jobs of a home's definitions on its persistent instance."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         prepare_instance(settings)
         import dagster as dg
 
@@ -88,6 +90,14 @@ class Runs:
         if not result.success:
             raise _failure(job, result)
         return str(result.run_id)
+
+    def months(self) -> set[str]:
+        """Return the months that are partitions: from ``[source] first_month`` to the present."""
+        from qlops_assets.defs.lake.first_month import known_first_month
+        from qlops_assets.defs.partitions import build_partitions, months_of
+
+        partitions = build_partitions(self._settings, known_first_month(self._settings))
+        return set(months_of(partitions.month.get_partition_keys()))
 
     def materialized(self, asset: str) -> set[str]:
         """Return the partition keys of an asset that were ever materialized."""

@@ -2,8 +2,9 @@
 
 import getpass
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qlops_assets.cli.instance import Runs
 from qlops_assets.core.atomic import write_json
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 WHY = "main job of the demo"
+ENVIRONMENTS: Final = ("staging", "production")
 
 
 @dataclass
@@ -31,19 +33,51 @@ class MainJob:
 
     def run(self) -> str:
         """Run every stage and return the model version that serves in production."""
+        self.require_places()
         self.make_source()
         self.scan()
+        self.remember_source()
         self._runs = Runs(self.settings)
         self.build_bars()
+        self.require_history()
         self.build_factors()
         version = self.train()
-        self.deploy(version, "staging")
-        self.approve(version, "production")
-        self.deploy(version, "production")
+        for environment in ENVIRONMENTS:
+            self.approve(version, environment)
+            self.deploy(version, environment)
         return version
 
+    def require_places(self) -> None:
+        """Refuse to begin work whose last step would find no environment, or its port taken.
+
+        Raises:
+            DeploymentError: an environment of the main job is not configured.
+            PortInUseError: another process listens on its port.
+        """
+        from qlops_assets.deployment.approvals import require_environment
+        from qlops_assets.deployment.servers import running
+        from qlops_assets.serving.run import bind
+
+        served = {record.environment for record in running(self.settings)}
+        with ExitStack() as held:  # all at once: two environments cannot share a port either
+            for name in ENVIRONMENTS:
+                place = require_environment(self.settings, name)
+                if name not in served:
+                    held.enter_context(bind(place.port, f"the model server of {name}"))
+
+    def require_history(self) -> None:
+        """Refuse to compute factors of a history that is too short for a training.
+
+        Raises:
+            TrainingError: the calendar cannot be cut into segments.
+        """
+        from qlops_assets.lake.calendar import trading_days
+        from qlops_assets.training.segments import split_calendar
+
+        split_calendar(trading_days(self.settings), self.settings.training)
+
     def make_source(self) -> None:
-        """Make the simulated market where it is the source, and remember the source."""
+        """Make the simulated market where it is the source."""
         if self.settings.source.is_simulated:
             from qlops_assets.lake.sources.simulated import write_simulated_market
 
@@ -58,15 +92,19 @@ class MainJob:
                     instruments=market.instruments,
                     years=market.years,
                 )
+
+    def remember_source(self) -> None:
+        """Make the source, which could be read, the one that the other commands mean."""
         path = self.settings.source.path
         write_json(self.settings.source_file, {"path": str(path) if path else None})
 
     def scan(self) -> "Manifest":
-        """Look at the source's files; say which cannot be used."""
+        """Look at the source's files, once they are quiet; say which cannot be used."""
         from qlops_assets.core.progress import JournalProgress
-        from qlops_assets.lake.scan import scan
+        from qlops_assets.lake.scan import scan_when_quiet
 
-        manifest = scan(self.settings, progress=JournalProgress(self.journal, "pipeline"))
+        progress = JournalProgress(self.journal, "pipeline")
+        manifest = scan_when_quiet(self.settings, progress=progress)
         for file in manifest.quarantined:
             self.say(f"quarantined {file.path}: {file.reason}")
         for waiting in manifest.waiting:
@@ -163,7 +201,7 @@ class MainJob:
         from qlops_assets.core.months import contiguous_spans
         from qlops_assets.defs.partitions import month_range_tags
 
-        wanted = set(months)
+        wanted = set(months) & self._runs.months()
         if not wanted:
             self._skip(what, f"{present} months up to date")
             return

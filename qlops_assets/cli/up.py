@@ -1,12 +1,17 @@
 """``qlops up``: Dagster, the console and the model servers under one foreground supervisor."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qlops_assets.cli.shell import Shell, command
 from qlops_assets.core.settings import Settings, child_environment
+
+if TYPE_CHECKING:
+    from qlops_assets.cli.supervisor import Child
 
 
 @click.command()
@@ -17,31 +22,37 @@ def up(shell: Shell) -> None:
     from qlops_assets.cli.supervisor import Child, Supervisor
     from qlops_assets.deployment.history import DeploymentHistory
     from qlops_assets.deployment.servers import running, stop_server
-    from qlops_assets.serving.run import bind
 
     settings, say = shell.settings, shell.log().print
     prepare_instance(settings)
+    children = [
+        Child("dagster", _dagster(settings), _url(settings.console.dagster_port)),
+        Child("console", _qlops(settings, "console"), _url(settings.console.port)),
+    ]
+    _require_ports(children)  # before a server is stopped: another `qlops up` may own it
     for record in running(settings):
         stop_server(settings, record.environment)
         say(f"{record.environment}: taking over from the server in the background")
     history = DeploymentHistory(shell.journal)
-    children = [
-        Child("dagster", _dagster(settings), f"http://127.0.0.1:{settings.console.dagster_port}"),
-        Child("console", _qlops(settings, "console"), _url(settings.console.port)),
-    ]
     for name, place in settings.environments.items():
         if history.live_version(name) is None:
             say(f"{name}: nothing is deployed there yet, no server")
             continue
         serve = _qlops(settings, "serve", "--environment", name, "--port", str(place.port))
         children.append(Child(name, serve, _url(place.port)))
-    for child in children:
-        bind(int(child.url.rsplit(":", 1)[1]), child.name).close()
+    _require_ports(children)
     for child in children:
         say(f"{child.name:<12} {child.url}")
     say(f"logs         {settings.servers}/*.log")
     say("Ctrl-C stops everything")
     Supervisor(children, logs=settings.servers, environment=child_environment(), say=say).run()
+
+
+def _require_ports(children: "Sequence[Child]") -> None:
+    from qlops_assets.serving.run import bind
+
+    for child in children:
+        bind(int(child.url.rsplit(":", 1)[1]), child.name).close()
 
 
 def _url(port: int) -> str:
@@ -56,6 +67,6 @@ def _dagster(settings: Settings) -> list[str]:
     program = Path(sys.executable).with_name("dagster")
     port = str(settings.console.dagster_port)
     return [
-        *(str(program), "dev", "-m", "qlops_assets.definitions", "-a", "defs"),
+        *(str(program), "dev", "-w", str(settings.dagster / "workspace.yaml")),
         *("-h", "127.0.0.1", "-p", port),
     ]

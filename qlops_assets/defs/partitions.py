@@ -1,5 +1,6 @@
 """The partitions of the assets and how they map onto each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -42,7 +43,7 @@ def build_partitions(settings: Settings, first_month: str | None) -> Partitions:
     )
 
 
-def months_of(keys: list[str] | tuple[str, ...]) -> list[str]:
+def months_of(keys: Sequence[str]) -> list[str]:
     """Return the months of Dagster's monthly partition keys."""
     return [key[:7] for key in keys]
 

@@ -1,14 +1,17 @@
 """One deployment: gates, the switch in the model server, the health check, the record."""
 
+import contextlib
+import fcntl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
-from qlops_assets.core.errors import DeploymentError, GateNotPassedError, QlopsError
+from qlops_assets.core.errors import DeploymentError, GateNotPassedError, QlopsError, ServerError
 from qlops_assets.core.journal import Journal
-from qlops_assets.core.prediction import FeatureLookup
+from qlops_assets.core.prediction import FeatureLookup, Predictor
 from qlops_assets.core.settings import Settings
 from qlops_assets.deployment.approvals import Approvals, require_environment
 from qlops_assets.deployment.history import DeploymentEvent, DeploymentHistory
@@ -18,7 +21,6 @@ from qlops_assets.deployment.servers import (
     ensure_server,
     is_ready,
     load_version,
-    running,
     score,
     stop_server,
 )
@@ -31,6 +33,7 @@ _DEPLOYABLE = (
     ModelState.PRODUCTION,
     ModelState.ARCHIVED,
 )
+_LIVE = (ModelState.STAGING, ModelState.PRODUCTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +93,21 @@ class Deployer:
                 this one, or is not approved.
             DeploymentError: the server did not start, refused the version, or failed its check.
         """
-        self._require_gates(version, environment)
-        previous = self._history.live_version(environment)
-        self._history.record(environment, version, DeploymentEvent.STARTED, by=by)
-        try:
-            self._stop_other_source(environment, previous, version)
-            server = ensure_server(self._settings, environment, idle_minutes=self._idle)
-            load_version(server, version)
-            health = self._check(server, version)
-        except QlopsError as error:
-            self._restore(environment, previous)
-            self._history.record(
-                environment, version, DeploymentEvent.FAILED, by=by, why=str(error)
-            )
-            raise DeploymentError(f"{environment}: {version} was not deployed: {error}") from error
-        self._history.record(environment, version, DeploymentEvent.COMPLETED, by=by, url=server.url)
-        self._settle(version, environment, previous, by=by)
-        return DeploymentReport(environment, version, previous, server.url, health)
+        with _one_at_a_time(self._settings, environment):
+            self._require_gates(version, environment)
+            previous = self._history.live_version(environment)
+            self._history.record(environment, version, DeploymentEvent.STARTED, by=by)
+            try:
+                url, health = self._switch(environment, version, previous)
+            except QlopsError as error:
+                self._history.record(
+                    environment, version, DeploymentEvent.FAILED, by=by, why=str(error)
+                )
+                found = f"{environment}: {version} was not deployed: {error}"
+                raise DeploymentError(found) from error
+            self._history.record(environment, version, DeploymentEvent.COMPLETED, by=by, url=url)
+            self._settle(version, environment, by=by)
+        return DeploymentReport(environment, version, previous, url, health)
 
     def is_settled(self, version: str, environment: str) -> bool:
         """Return whether the version is live in the environment and the registry says so."""
@@ -119,9 +120,43 @@ class Deployer:
 
     def resume(self, environment: str) -> ServerRecord | None:
         """Start an environment's server with its live version, if it has one; return its record."""
-        if self._history.live_version(environment) is None:
-            return None
-        return ensure_server(self._settings, environment, idle_minutes=self._idle)
+        with _one_at_a_time(self._settings, environment):
+            live = self._history.live_version(environment)
+            if live is None:
+                return None
+            server = ensure_server(self._settings, environment, idle_minutes=self._idle)
+            if _served(server) != live:  # it has just started, or a deployment was cut off half way
+                load_version(server, live)
+            return server
+
+    def _switch(
+        self, environment: str, version: str, previous: str | None
+    ) -> tuple[str, HealthCheck]:
+        """Let the environment's server answer with the version, or put back what it served."""
+        predictor = self._models.load(version)  # refuses before anything is touched
+        # A server looks features up in the lake of one source: it cannot serve another's versions.
+        keeps = previous is None or self._source(previous) == self._source(version)
+        if not keeps:
+            stop_server(self._settings, environment)
+        server = ensure_server(self._settings, environment, idle_minutes=self._idle)
+        try:
+            load_version(server, version)
+            return server.url, self._check(server, version, predictor)
+        except QlopsError:
+            self._put_back(server, previous if keeps else None)
+            raise
+
+    def _put_back(self, server: ServerRecord, previous: str | None) -> None:
+        if previous is not None:
+            if _served(server) == previous:
+                return
+            with contextlib.suppress(DeploymentError):
+                load_version(server, previous)
+                return
+        stop_server(self._settings, server.environment)  # rather than serve what was not deployed
+
+    def _source(self, version: str) -> object:
+        return self._registry.card(version).facts.get("source")
 
     def _require_gates(self, version: str, environment: str) -> None:
         place = require_environment(self._settings, environment)
@@ -146,13 +181,12 @@ class Deployer:
                 f"run `qlops approve {version} --environment {environment}`",
             )
 
-    def _check(self, server: ServerRecord, version: str) -> HealthCheck:
+    def _check(self, server: ServerRecord, version: str, predictor: Predictor) -> HealthCheck:
         if not is_ready(server):
             raise DeploymentError(f"{server.url}: the server is not ready after loading")
         day = self._features.last_date()
         if day is None:
             raise DeploymentError("no factor rows to check with; materialize alpha158_factors")
-        predictor = self._models.load(version)
         rows = self._features.rows(day, predictor.features)
         expected = predictor.predict(rows.values)
         started = time.perf_counter()
@@ -168,38 +202,34 @@ class Deployer:
             )
         return HealthCheck(day, len(rows.instruments), difference, latency_ms)
 
-    def _settle(self, version: str, environment: str, previous: str | None, *, by: str) -> None:
-        place = self._settings.environments[environment]
+    def _settle(self, version: str, environment: str, *, by: str) -> None:
+        """Let the registry follow the history; last the version, so that a crash shows."""
+        why = f"{version} took its place in {environment}"
+        live = {self._history.live_version(name) for name in self._settings.environments}
+        for card in self._registry.cards():
+            if card.state in _LIVE and card.version not in live:
+                self._registry.advance(card.version, ModelEvent.SUPERSEDED, by=by, why=why)
         event, target = (
             (ModelEvent.PROMOTED, ModelState.PRODUCTION)
-            if place.after
+            if self._settings.environments[environment].after
             else (ModelEvent.STAGED, ModelState.STAGING)
         )
-        why = f"deployed to {environment}"
-        state = self._registry.card(version).state
-        if state not in (target, ModelState.PRODUCTION):
-            self._registry.advance(version, event, by=by, why=why)
-        if previous and previous != version and not self._is_live(previous):
-            superseded = f"{version} took its place in {environment}"
-            self._registry.advance(previous, ModelEvent.SUPERSEDED, by=by, why=superseded)
+        if self._registry.card(version).state not in (target, ModelState.PRODUCTION):
+            self._registry.advance(version, event, by=by, why=f"deployed to {environment}")
 
-    def _stop_other_source(self, environment: str, previous: str | None, version: str) -> None:
-        """Stop a server that looks its features up in the lake of another source."""
-        if previous is None:
-            return
-        sources = {self._registry.card(v).facts.get("source") for v in (previous, version)}
-        if len(sources) > 1:
-            stop_server(self._settings, environment)
 
-    def _restore(self, environment: str, previous: str | None) -> None:
-        """Make the environment serve what it served before; where that was nothing, nothing."""
-        servers = {record.environment: record for record in running(self._settings)}
-        if previous is None:
-            stop_server(self._settings, environment)
-        elif environment in servers:
-            load_version(servers[environment], previous)
+def _served(server: ServerRecord) -> str | None:
+    """Return the version that a server answers with, or None where it does not answer."""
+    try:
+        return str(score(server)["model_version"])
+    except ServerError:
+        return None
 
-    def _is_live(self, version: str) -> bool:
-        return any(
-            self._history.live_version(name) == version for name in self._settings.environments
-        )
+
+@contextlib.contextmanager
+def _one_at_a_time(settings: Settings, environment: str) -> Iterator[None]:
+    """Let two deployments to one environment wait for each other, in whatever processes."""
+    settings.servers.mkdir(parents=True, exist_ok=True)
+    with (settings.servers / f"{environment}.deployment.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -63,7 +63,8 @@ class DeploymentHistory:
         version = str(events[-1].data["model_version"])
         facts: dict[str, Any] = {}
         for event in events:
-            if event.data["model_version"] == version:
+            is_past_failure = event.kind == DeploymentEvent.FAILED and event is not events[-1]
+            if event.data["model_version"] == version and not is_past_failure:
                 facts.update({k: v for k, v in event.data.items() if k != "model_version"})
         last = events[-1]
         return Deployment(environment, version, DeploymentEvent(last.kind), last.at, facts)

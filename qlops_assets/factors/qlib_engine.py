@@ -16,10 +16,13 @@ import polars as pl
 from qlops_assets.core.columns import DATE, INSTRUMENT
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
+from qlops_assets.factors.worker import live_with_parent
 from qlops_assets.lake.qlib_bin import build_provider, provider_instruments, write_provider
 from qlops_assets.models.qlib_session import qlib_session
 
 _BLOCK = 16  # instruments a task: small enough to show progress, large enough to amortise it
+# Series (one expression of one instrument) that take as long as it takes a process to import Qlib.
+_WORTH_PROCESSES = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def compute_blocks(
 def _frames(
     request: Request, blocks: list[list[str]], jobs: int
 ) -> Iterator[tuple[pl.DataFrame, int]]:
-    if jobs <= 1 or len(blocks) < 4:
+    work = len(request.expressions) * len(request.instruments)
+    if jobs <= 1 or len(blocks) < 4 or work < _WORTH_PROCESSES:
         for block in blocks:
             yield _compute(request, block), len(block)
         return
@@ -66,7 +70,7 @@ def _frames(
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="qlops-factors-") as folder,
-        ProcessPoolExecutor(jobs, mp_context=context) as pool,
+        ProcessPoolExecutor(jobs, mp_context=context, initializer=live_with_parent) as pool,
     ):
         futures = {
             pool.submit(_compute_to_file, request, block, Path(folder) / f"{i}.arrow"): i

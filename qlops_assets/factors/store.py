@@ -24,6 +24,8 @@ from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_datas
 
 # 60 trading days never reach further back than four calendar months of a daily calendar.
 LOOK_BACK_MONTHS = 4
+# One factor of each price, without a window.
+_SAME_DAY = ("KMID", "OPEN0", "HIGH0", "LOW0", "VWAP0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,10 @@ def _missing_share(frame: pl.DataFrame) -> float:
 def _require_values(blocks: Sequence[pl.DataFrame], last: str) -> None:
     """Refuse a factor without any value; Qlib gives NaN, not an error, for a missing field."""
     days = pl.concat([block.select(DATE) for block in blocks]).get_column(DATE).n_unique()
-    if days <= LOOK_BACK_DAYS:  # the longest windows have no value yet
-        return
     values = [block.drop(KEY).select(pl.all().is_not_nan().sum()) for block in blocks]
     found = pl.concat(values).sum().row(0, named=True)
+    if days <= LOOK_BACK_DAYS:  # the longest windows may have no value yet, or nothing was traded
+        found = {name: found[name] for name in _SAME_DAY} if found["KMID"] else {}
     empty = [name for name, count in found.items() if count == 0]
     if empty:
         raise FactorError(

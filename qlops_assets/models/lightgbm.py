@@ -38,6 +38,10 @@ _MORE: Final = (
     "boosting",
 )
 
+_LOSSES: Final = ("mse", "binary")
+
+Report = Callable[[int, Mapping[str, float]], None]
+
 
 class LightGBMTrainer:
     """Fits ``qlib.contrib.model.gbdt.LGBModel`` and reports every iteration."""
@@ -58,6 +62,14 @@ class LightGBMTrainer:
                     f"unknown LightGBM parameter {name!r}{nearest(name, known)} "
                     f"Known: {', '.join(sorted(known))}"
                 )
+        for name, value in (("rounds", rounds), ("early_stopping_rounds", early_stopping_rounds)):
+            if value < 1:
+                raise TrainingError(f"[training] {name}: was {value}, must be at least 1")
+        if parameters.get("loss", "mse") not in _LOSSES:
+            raise TrainingError(
+                f"[training.parameters] loss: was {parameters['loss']!r}, must be one of "
+                f"{', '.join(_LOSSES)}, those that Qlib's LGBModel takes"
+            )
         self._parameters = {
             **DEFAULTS,
             **parameters,
@@ -87,9 +99,6 @@ class LightGBMTrainer:
         Raises:
             TrainingError: Qlib or LightGBM cannot train on the dataset.
         """
-        model: LGBModel = _live_model_class()(
-            **self._parameters, num_boost_round=self._rounds, early_stopping_rounds=self._early
-        )
         curves: dict[str, list[float]] = {}
 
         def report(iteration: int, metrics: Mapping[str, float]) -> None:
@@ -97,7 +106,7 @@ class LightGBMTrainer:
                 curves.setdefault(name, []).append(value)
             progress.report("fit", iteration, self._rounds, metrics)
 
-        model.fit(dataset, report=report)
+        model = self._fitted(dataset, report)
         booster = model.model
         features = _feature_names(dataset)
         best = int(booster.best_iteration) or booster.current_iteration()
@@ -114,6 +123,18 @@ class LightGBMTrainer:
             qlib_model=model,
             predictor=LightGBMPredictor(text, features),
         )
+
+    def _fitted(self, dataset: Any, report: Report) -> "LGBModel":
+        from lightgbm.basic import LightGBMError
+
+        try:
+            model: LGBModel = _live_model_class()(
+                **self._parameters, num_boost_round=self._rounds, early_stopping_rounds=self._early
+            )
+            model.fit(dataset, report=report)
+        except LightGBMError as error:
+            raise TrainingError(f"[training] LightGBM refuses: {str(error).strip()}") from error
+        return model
 
 
 def _feature_names(dataset: Any) -> list[str]:
@@ -132,8 +153,12 @@ def _live_model_class() -> "type[LGBModel]":
         itself. Remove when a released Qlib forwards callbacks.
         """
 
-        def fit(self, dataset: Any, report: Callable[[int, Mapping[str, float]], None]) -> None:
-            sets, names = zip(*self._prepare_data(dataset), strict=True)
+        def fit(self, dataset: Any, report: Report) -> None:
+            try:
+                prepared = self._prepare_data(dataset)
+            except ValueError as error:  # a segment without rows, or more than one label
+                raise TrainingError(f"Qlib cannot train on this dataset: {error}") from error
+            sets, names = zip(*prepared, strict=True)
 
             def live(env: Any) -> None:
                 metrics = {f"{s}.{m}": float(v) for s, m, v, *_ in env.evaluation_result_list}

@@ -4,6 +4,7 @@ Qlib keeps its configuration, its caches and its data clients in module globals 
 for threads: one session at a time in a process, all others wait.
 """
 
+import atexit
 import contextlib
 import logging
 import sys
@@ -22,6 +23,7 @@ _LOGGING: Final[dict[str, Any]] = {
 }
 
 _lock = threading.RLock()
+_open: list[tuple[Path, str]] = []
 
 
 @contextlib.contextmanager
@@ -32,29 +34,45 @@ def qlib_session(provider: Path, *, region: str = "cn") -> Iterator[None]:
     that nothing forks from a process that runs threads. No expression or dataset cache, so no
     Redis. The recorder's MLflow is never contacted: nothing in here starts a run.
 
+    A session inside another one of the same thread gives Qlib back as it was. Do not hold one over
+    a ``yield``: whoever iterates would go on in it.
+
     Args:
         provider: Folder of a bin store.
         region: ``cn`` or ``us``: Qlib's trading conventions.
     """
-    set_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1")
+    set_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1", TQDM_DISABLE="1")
     with _lock, _quiet_imports():
-        import qlib
-        from qlib.data.cache import H
+        _open.append((provider, region))
+        try:
+            _point_at(provider, region)
+            yield
+        finally:
+            _open.pop()
+            if _open:
+                _point_at(*_open[-1])
 
-        hook = sys.excepthook
-        qlib.init(
-            provider_uri=str(provider),
-            region=region,
-            kernels=1,
-            joblib_backend="threading",
-            expression_cache=None,
-            dataset_cache=None,
-            logging_level=logging.WARNING,
-            logging_config=_LOGGING,
-        )
-        sys.excepthook = hook  # qlib.init replaces it by one that ends MLflow runs
-        H.clear()  # a provider of the same path may have been rebuilt
-        yield
+
+def _point_at(provider: Path, region: str) -> None:
+    import qlib
+    from qlib.data.cache import H
+    from qlib.workflow import R
+
+    hook = sys.excepthook
+    qlib.init(
+        provider_uri=str(provider),
+        region=region,
+        kernels=1,
+        joblib_backend="threading",
+        expression_cache=None,
+        dataset_cache=None,
+        logging_level=logging.WARNING,
+        logging_config=_LOGGING,
+    )
+    # qlib.init arranges for MLflow runs to be ended, at every call once more; we start none.
+    sys.excepthook = hook
+    atexit.unregister(R.end_exp)
+    H.clear()  # a provider of the same path may have been rebuilt
 
 
 @contextlib.contextmanager

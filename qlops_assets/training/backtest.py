@@ -24,6 +24,9 @@ EXCHANGES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     }
 )
 
+# Share of the test days on which a benchmark must have a return.
+_LEAST_COVER: Final = 0.95
+
 
 @dataclass(frozen=True, slots=True)
 class BacktestMetrics:
@@ -57,6 +60,22 @@ class Holdings:
     n_drop: int
 
 
+def require_tradable(training: TrainingSettings) -> None:
+    """Refuse settings that no backtest can follow, whatever the data.
+
+    Raises:
+        TrainingError: the region is unknown, or a number is out of range.
+    """
+    if training.region not in EXCHANGES:
+        raise TrainingError(
+            f"[training] region: was {training.region!r}, must be one of {', '.join(EXCHANGES)}"
+        )
+    for name in ("topk", "n_drop", "account"):
+        value = getattr(training, name)
+        if value is not None and value <= 0:
+            raise TrainingError(f"[training] {name}: was {value}, must be above 0")
+
+
 def choose_holdings(training: TrainingSettings, universe_size: int) -> Holdings:
     """Return the holdings as set, else 50/5 for 200 instruments or more and in proportion below.
 
@@ -64,8 +83,8 @@ def choose_holdings(training: TrainingSettings, universe_size: int) -> Holdings:
         TrainingError: holdings and exchanges exceed half the universe: every signal would then
             hold nearly the same instruments.
     """
-    topk = training.topk or min(50, max(1, universe_size // 4))
-    n_drop = training.n_drop or max(1, topk // 10)
+    topk = min(50, max(1, universe_size // 4)) if training.topk is None else training.topk
+    n_drop = max(1, topk // 10) if training.n_drop is None else training.n_drop
     if topk + n_drop > max(2, universe_size // 2):
         raise TrainingError(
             f"[training] topk + n_drop: was {topk} + {n_drop}, must be at most half of the "
@@ -86,13 +105,12 @@ def run_backtest(
         (daily returns after cost; drawdown of the cumulated excess).
 
     Raises:
-        TrainingError: the region is unknown, or nothing was ever traded.
+        TrainingError: the settings cannot be traded by, the benchmark does not cover the test
+            days, or nothing was ever traded.
     """
-    if training.region not in EXCHANGES:
-        raise TrainingError(
-            f"[training] region: was {training.region!r}, must be one of {', '.join(EXCHANGES)}"
-        )
+    require_tradable(training)
     test = predictions.filter(pl.col("segment") == "test")
+    _require_benchmark(benchmark, test)
     size = test.group_by("date").len().get_column("len").median()
     holdings = choose_holdings(training, int(size if isinstance(size, (int, float)) else 0))
     report = _simulate(test, training, holdings, benchmark)
@@ -134,6 +152,19 @@ def _simulate(
 def _bounds(test: pl.DataFrame) -> tuple[date, date]:
     days = test.get_column("date")
     return days.min(), days.max()  # type: ignore[return-value]
+
+
+def _require_benchmark(benchmark: Benchmark, test: pl.DataFrame) -> None:
+    """Refuse a benchmark that begins after, or ends before the test; Qlib takes 0.0 for a gap."""
+    days = test.get_column("date").unique()
+    covered = days.is_in(benchmark.returns.get_column("date").implode()).sum()
+    if covered < _LEAST_COVER * len(days):
+        first, last = _bounds(test)
+        raise TrainingError(
+            f"benchmark {benchmark.name!r}: has a return on {covered} of the {len(days)} test days "
+            f"{first} to {last}, needs {_LEAST_COVER:.0%}; bring benchmark.parquet up "
+            "to date, or remove it to compare with the equal-weighted universe"
+        )
 
 
 def _benchmark_series(benchmark: Benchmark) -> "pd.Series[float]":

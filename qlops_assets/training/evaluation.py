@@ -14,7 +14,12 @@ from qlops_assets.lake.benchmark import load_benchmark
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.training.backtest import BacktestMetrics, run_backtest
-from qlops_assets.training.fit import CURVES, predictions_path, read_training_set
+from qlops_assets.training.fit import (
+    CURVES,
+    predictions_path,
+    read_training_set,
+    require_version,
+)
 from qlops_assets.training.metrics import DailyMetrics, SignalMetrics, signal_metrics
 from qlops_assets.training.pictures import as_small_png, equity_figure
 from qlops_assets.training.report import write_report
@@ -58,11 +63,13 @@ def evaluate_model(settings: Settings, version: str, progress: Progress) -> Eval
     """Evaluate a version's predictions; write metrics, equity by day, picture and report.
 
     Raises:
-        TrainingError: there are no predictions, or they cannot be judged.
+        TrainingError: there are no predictions, they cannot be judged, or the lake is no longer
+            what the version was named after.
     """
     folder = settings.models / version
     training_set = read_training_set(settings, version)
-    predictions = _read_predictions(settings, version)
+    require_version(settings, version)
+    predictions, fitted = _read_predictions(settings, version), read_json(folder / CURVES)
     progress.report("metrics", 0, None)
     with qlib_session(build_provider(settings), region=settings.training.region):
         test, daily = signal_metrics(predictions, "test")
@@ -79,8 +86,7 @@ def evaluate_model(settings: Settings, version: str, progress: Progress) -> Eval
         version, test, valid, backtest, passed, reason, folder / REPORT, folder / PICTURE
     )
     progress.report("report", 0, None)
-    fitted = read_json(folder / CURVES) or {}
-    write_report(evaluation, training_set, fitted, by_day=by_day, daily=_daily(daily))
+    write_report(evaluation, training_set, dict(fitted or {}), by_day=by_day, daily=_daily(daily))
     write_json(folder / EVALUATION, evaluation_document(evaluation))
     return evaluation
 
@@ -98,6 +104,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "model_version": evaluation.version,
         "metrics": evaluation.metrics(),
+        "test": evaluation.test.to_json(),
         "valid": evaluation.valid.to_json(),
         "backtest": evaluation.backtest.to_json(),
         "passed": evaluation.passed,
@@ -107,7 +114,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
 
 def _read_predictions(settings: Settings, version: str) -> pl.DataFrame:
     path = predictions_path(settings, version)
-    if not path.is_file():
+    if not path.is_file() or not (path.parent / CURVES).is_file():
         raise TrainingError(f"model version {version!r}: no predictions; train it first")
     return pl.read_parquet(path)
 

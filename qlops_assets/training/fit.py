@@ -21,6 +21,7 @@ from qlops_assets.training.frame import (
     compute_labels,
     qlib_dataset,
     qlib_frame,
+    require_label,
     require_rows,
     training_rows,
 )
@@ -58,11 +59,13 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
     """Write the labels and the description of a training's data; return the latter.
 
     Raises:
-        TrainingError: the lake is no longer what the version was named after, or a segment is
-            empty.
+        TrainingError: the lake is no longer what the version was named after, the label cannot be
+            read or sees past the embargo, or a segment is empty.
     """
     spec = require_version(settings, version)
     folder = settings.models / version
+    with qlib_session(build_provider(settings)):
+        require_label(settings.training)
     labels = compute_labels(settings, spec.label, progress)
     rows = training_rows(settings, labels, columns=[])
     counts = require_rows(rows, spec.segments)
@@ -70,7 +73,8 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
         labels.write_parquet(path, compression="zstd")
     instruments = rows.get_column(KEY[0]).n_unique()
     prepared = TrainingSet(spec, counts, len(alpha158_expressions()), instruments)
-    document = {**spec.to_json(), **{k: v for k, v in asdict(prepared).items() if k != "spec"}}
+    numbers = {k: v for k, v in asdict(prepared).items() if k != "spec"}
+    document = {**spec.to_json(), "feature_definitions": spec.features, **numbers}
     write_json(folder / SPEC, document)
     return prepared
 
@@ -120,7 +124,8 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
         predictions = _predictions(fitted, dataset)
     with replacing(folder / PREDICTIONS) as path:
         _with_labels(predictions, keys).write_parquet(path, compression="zstd")
-    write_json(folder / CURVES, {"curves": fitted.curves, "importance": fitted.importance})
+    curves = {"curves": fitted.curves, "importance": fitted.importance}
+    write_json(folder / CURVES, {**curves, "best_iteration": fitted.best_iteration})
     artifact = save_artifact(
         folder, text=fitted.text, format_name=fitted.format_name, features=fitted.features
     )

@@ -10,7 +10,7 @@ import polars as pl
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, LABEL
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
-from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings import Settings, TrainingSettings
 from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.store import alpha158_dataset
 from qlops_assets.lake.universe import load_universe, members
@@ -28,6 +28,27 @@ def compute_labels(settings: Settings, label: str, progress: Progress) -> pl.Dat
     """
     engine = ENGINES.load(settings.features.engine)()
     return pl.concat(list(engine.from_lake(settings, {LABEL: label}, progress=progress)))
+
+
+def require_label(training: TrainingSettings) -> None:
+    """Refuse a label that Qlib cannot read or that sees past the embargo; the session must be open.
+
+    Raises:
+        TrainingError: it is not an expression, or it looks further ahead than its horizon says.
+    """
+    from qlib.data.data import ExpressionD
+
+    try:
+        _, ahead = ExpressionD.get_expression_instance(training.label).get_extended_window_size()
+    except (NameError, SyntaxError, TypeError, AttributeError) as error:
+        raise TrainingError(
+            f"[training] label: was {training.label!r}, must be an expression of Qlib ({error})"
+        ) from error
+    if ahead > training.label_horizon_days:
+        raise TrainingError(
+            f"[training] label_horizon_days: was {training.label_horizon_days}, must be at least "
+            f"{ahead}, the trading days that the label {training.label!r} looks ahead"
+        )
 
 
 def training_rows(

@@ -60,25 +60,31 @@ def signal_metrics(predictions: pl.DataFrame, segment: str) -> tuple[SignalMetri
         segment: ``valid`` or ``test``.
 
     Raises:
-        TrainingError: no day of the segment has a correlation.
+        TrainingError: fewer than two days of the segment have a correlation, or no day has the
+            five instruments that a fifth is taken of.
     """
     from qlib.contrib.eva.alpha import calc_ic, calc_long_short_return
 
     score, label = qlib_series(predictions.filter(pl.col("segment") == segment))
     ic, rank_ic = calc_ic(score, label)
-    if not ic.notna().any():
+    if (days := int(ic.notna().sum())) < 2:
         raise TrainingError(
-            f"segment {segment!r}: no day has a correlation of score and label; the scores are "
-            "constant or fewer than two instruments have both"
+            f"segment {segment!r}: found {days} days with a correlation of score and label, needs "
+            "2; the scores are constant or fewer than two instruments have both"
         )
     long_short, _ = calc_long_short_return(score, label)
+    if not long_short.notna().any():
+        raise TrainingError(
+            f"segment {segment!r}: no day has five instruments, to go long and short of a fifth; "
+            "choose a larger [universe]"
+        )
     metrics = SignalMetrics(
         ic=float(ic.mean()),
         icir=float(ic.mean() / ic.std()),
         rank_ic=float(rank_ic.mean()),
         rank_icir=float(rank_ic.mean() / rank_ic.std()),
         long_short=float(long_short.mean() * TRADING_DAYS_A_YEAR),
-        days=int(ic.notna().sum()),
+        days=days,
     )
     return metrics, DailyMetrics(ic, rank_ic)
 

@@ -33,7 +33,7 @@ def write_report(
     Args:
         evaluation: What was measured, and where the page goes.
         training_set: The training set's document.
-        fitted: ``curves`` and ``importance`` of the fit.
+        fitted: ``curves``, ``importance`` and ``best_iteration`` of the fit.
         by_day: The backtest by day.
         daily: IC and Rank IC by day.
     """
@@ -43,11 +43,10 @@ def write_report(
         loader=PackageLoader("qlops_assets.training"), autoescape=True, undefined=StrictUndefined
     )
     curves: Mapping[str, list[float]] = fitted.get("curves", {})
-    valid = next((v for k, v in curves.items() if k.startswith("valid.")), [0.0])
     pictures = {
         "equity": equity_figure(by_day, title="Backtest on the test segment", size=_WIDE),
         "ic": ic_figure(daily, title="Rank IC on the test segment", size=_WIDE),
-        "curves": curves_figure(curves, valid.index(min(valid)) + 1, size=_HALF),
+        "curves": curves_figure(curves, fitted["best_iteration"], size=_HALF),
         "importance": importance_figure(fitted.get("importance", {}), size=_HALF),
     }
     page = environment.get_template("report.html").render(

@@ -15,6 +15,7 @@ from qlops_assets.lake.calendar import trading_days
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.universe import load_universe
 from qlops_assets.models.catalog import TRAINERS
+from qlops_assets.training.backtest import require_tradable
 from qlops_assets.training.segments import Segments, split_calendar
 
 
@@ -29,11 +30,13 @@ class TrainingSpec:
         label: Qlib expression.
         segments: First and last day of train, valid and test.
         universe: Name of the universe, and the digest of its spans.
+        benchmark: Name of the benchmark, and the digest of its returns.
         snapshot: Digest of the bars that the training sees.
         factors: Digest of the factor rows.
         source: Name of the source.
         simulated: Whether the source is the built-in market.
         backtest: Region, holdings, exchanged holdings, account.
+        min_rank_ic: Test Rank IC above which the version is valid.
     """
 
     model: str
@@ -44,12 +47,14 @@ class TrainingSpec:
     universe: str
     universe_digest: str
     benchmark: str
+    benchmark_digest: str
     snapshot: str
     factors: str
     source: str
     simulated: bool
     last_day: date
     backtest: dict[str, Any]
+    min_rank_ic: float
 
     @property
     def digest(self) -> str:
@@ -92,8 +97,9 @@ def training_spec(settings: Settings) -> TrainingSpec:
         TrainingError: the settings contradict each other, or the history is too short.
     """
     training = settings.training
+    require_tradable(training)
     calendar = trading_days(settings)
-    universe = load_universe(settings)
+    universe, benchmark = load_universe(settings), load_benchmark(settings)
     trainer = TRAINERS.load(training.model)(
         training.parameters,
         seed=training.seed,
@@ -112,7 +118,8 @@ def training_spec(settings: Settings) -> TrainingSpec:
         segments=split_calendar(calendar, training),
         universe=universe.name,
         universe_digest=value_digest(universe.spans.rows()),
-        benchmark=load_benchmark(settings).name,
+        benchmark=benchmark.name,
+        benchmark_digest=benchmark.digest,
         snapshot=snapshot_digest(settings),
         factors=combined_digest(factors[month].digest for month in sorted(factors)),
         source=settings.source_name,
@@ -124,6 +131,7 @@ def training_spec(settings: Settings) -> TrainingSpec:
             "n_drop": training.n_drop,
             "account": training.account,
         },
+        min_rank_ic=training.min_rank_ic,
     )
 
 

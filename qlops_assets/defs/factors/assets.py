@@ -14,10 +14,18 @@ GROUP = "factors"
 OWNERS = ["team:quant-research"]
 LOOK_BACK_MONTHS = 4
 
-# A month is computed again when its bars, or those that its windows look back to, changed; also
-# long after it was the newest. The first build is a job: right after a backfill nothing is asked.
-WHEN_BARS_CHANGED = dg.AutomationCondition.eager().without(
-    dg.AutomationCondition.in_latest_time_window()
+# A month is computed again when the content of its bars, or of those that its windows look back to,
+# changed; also long after it was the newest. A file that is written again materializes the bars of
+# all its months, most of them as they were: those ask for nothing. The first build is a job: right
+# after a backfill nothing is asked.
+WHEN_BARS_CHANGED = (
+    dg.AutomationCondition.eager()
+    .without(dg.AutomationCondition.in_latest_time_window())
+    .replace(
+        "any_deps_updated",
+        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()),
+    )
+    .with_label("bars changed")
 )
 
 

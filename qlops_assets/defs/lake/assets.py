@@ -23,7 +23,10 @@ _FILES_SHOWN: Final = 5
 
 def build_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """Return the assets of this group."""
+    return [_raw_bars_asset(partitions), _bars_asset(partitions)]
 
+
+def _raw_bars_asset(partitions: Partitions) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.month,
         group_name=GROUP,
@@ -42,10 +45,14 @@ def build_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """
         yield from _raw_bars(context, platform)
 
+    return raw_bars
+
+
+def _bars_asset(partitions: Partitions) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.month,
         group_name=GROUP,
-        deps=[raw_bars],
+        deps=["raw_bars"],
         kinds={"polars", "parquet"},
         owners=OWNERS,
         code_version=CLEANING_VERSION,
@@ -65,7 +72,7 @@ def build_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """
         yield from _bars(context, platform)
 
-    return [raw_bars, bars]
+    return bars
 
 
 def _raw_bars(

@@ -1,6 +1,8 @@
 """``training_set``, ``trained_model``, ``model_evaluation``: one partition per model version."""
 
 import base64
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,68 +16,24 @@ from qlops_assets.registry.states import ModelEvent
 GROUP = "training"
 OWNERS = ["team:quant-research"]
 ACTOR = "dagster"
+EVERYTHING = dg.AllPartitionMapping()
 
 
-def build_assets() -> list[dg.AssetsDefinition]:
-    """Return the assets of this group."""
-    everything = dg.AllPartitionMapping()
-
-    @dg.asset(
-        partitions_def=MODEL_VERSION,
-        group_name=GROUP,
-        deps=[
-            dg.AssetDep("alpha158_factors", partition_mapping=everything),
-            dg.AssetDep("bars", partition_mapping=everything),
-        ],
-        kinds={"polars"},
-        owners=OWNERS,
-        code_version="1",
-    )
-    def training_set(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.MaterializeResult:
-        """What one model sees: segments with an embargo, labels, the universe as of each day."""
-        return _training_set(context, platform)
-
-    @dg.asset(
-        partitions_def=MODEL_VERSION,
-        group_name=GROUP,
-        deps=[training_set],
-        kinds={"qlib", "lightgbm"},
-        owners=OWNERS,
-        code_version="1",
-    )
-    def trained_model(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.MaterializeResult:
-        """A model trained by Qlib with early stopping; its artifact cannot execute code."""
-        return _trained_model(context, platform)
-
-    @dg.asset(
-        partitions_def=MODEL_VERSION,
-        group_name=GROUP,
-        deps=[trained_model],
-        kinds={"qlib"},
-        owners=OWNERS,
-        code_version="1",
-        check_specs=[
-            dg.AssetCheckSpec(
-                "rank_ic_above_minimum",
-                asset="model_evaluation",
-                description="The test Rank IC is above [training] min_rank_ic.",
-            )
-        ],
-    )
-    def model_evaluation(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.MaterializeResult:
-        """Qlib's metrics and backtest on the test segment, with the report; decides validation."""
-        return _model_evaluation(context, platform)
-
-    return [training_set, trained_model, model_evaluation]
-
-
-def _training_set(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+@dg.asset(
+    partitions_def=MODEL_VERSION,
+    group_name=GROUP,
+    deps=[
+        dg.AssetDep("alpha158_factors", partition_mapping=EVERYTHING),
+        dg.AssetDep("bars", partition_mapping=EVERYTHING),
+    ],
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+)
+def training_set(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult:
+    """What one model sees: segments with an embargo, labels, the universe as of each day."""
     from qlops_assets.training.fit import prepare_training_set
 
     version = context.partition_key
@@ -99,17 +57,23 @@ def _training_set(context: dg.AssetExecutionContext, platform: Platform) -> dg.M
     )
 
 
-def _trained_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+@dg.asset(
+    partitions_def=MODEL_VERSION,
+    group_name=GROUP,
+    deps=[training_set],
+    kinds={"qlib", "lightgbm"},
+    owners=OWNERS,
+    code_version="1",
+)
+def trained_model(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult:
+    """A model trained by Qlib with early stopping; its artifact cannot execute code."""
     from qlops_assets.training.fit import fit_model, read_training_set
 
     version, registry = context.partition_key, platform.registry
     with step(context, platform, {"model_version": version}) as running:
-        spec = read_training_set(platform.settings, version)
-        facts = {
-            name: spec[name]
-            for name in ("snapshot", "source", "simulated", "universe", "segments", "label")
-        }
-        facts.update(spec_digest=spec["digest"], task=spec["task"], dagster_run=context.run_id)
+        facts = _what_is_trained(read_training_set(platform.settings, version), context.run_id)
         registry.advance(version, ModelEvent.STARTED, by=ACTOR, why="training started", facts=facts)
         try:
             trained = fit_model(
@@ -124,17 +88,17 @@ def _trained_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.
             "train_loss": trained.train_loss,
             "valid_loss": trained.valid_loss,
         }
+        artifact = {
+            "artifact_sha256": trained.artifact.sha256,
+            "artifact_format": trained.artifact.format,
+            "libraries": trained.libraries,
+        }
         registry.advance(
             version,
             ModelEvent.TRAINED,
             by=ACTOR,
             why="training finished",
-            facts={
-                **numbers,
-                "artifact_sha256": trained.artifact.sha256,
-                "artifact_format": trained.artifact.format,
-                "libraries": trained.libraries,
-            },
+            facts={**numbers, **artifact},
         )
         running.facts.update(numbers, artifact_sha256=trained.artifact.sha256, features=158)
     return dg.MaterializeResult(
@@ -142,9 +106,31 @@ def _trained_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.
     )
 
 
-def _model_evaluation(
-    context: dg.AssetExecutionContext, platform: Platform
+def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    names = ("snapshot", "source", "simulated", "universe", "segments", "label")
+    facts = {name: spec[name] for name in names}
+    return {**facts, "spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
+
+
+@dg.asset(
+    partitions_def=MODEL_VERSION,
+    group_name=GROUP,
+    deps=[trained_model],
+    kinds={"qlib"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "rank_ic_above_minimum",
+            asset="model_evaluation",
+            description="The test Rank IC is above [training] min_rank_ic.",
+        )
+    ],
+)
+def model_evaluation(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> dg.MaterializeResult:
+    """Qlib's metrics and backtest on the test segment, with the report; decides validation."""
     from qlops_assets.core.digests import value_digest
     from qlops_assets.training.evaluation import evaluate_model
 
@@ -163,14 +149,11 @@ def _model_evaluation(
         )
         running.facts.update({name: round(value, 6) for name, value in metrics.items()})
         running.facts.update(benchmark=evaluation.backtest.benchmark)
-    picture = base64.b64encode(evaluation.picture.read_bytes()).decode()
     return dg.MaterializeResult(
         metadata={
             **running.metadata(),
             "report": dg.MetadataValue.path(str(evaluation.report)),
-            "equity_and_drawdown": dg.MetadataValue.md(
-                f"![equity and drawdown](data:image/png;base64,{picture})"
-            ),
+            "equity_and_drawdown": _picture(evaluation.picture),
         },
         data_version=dg.DataVersion(value_digest(metrics)),
         check_results=[
@@ -182,3 +165,11 @@ def _model_evaluation(
             )
         ],
     )
+
+
+def _picture(path: Path) -> dg.MarkdownMetadataValue:
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    return dg.MetadataValue.md(f"![equity and drawdown](data:image/png;base64,{encoded})")
+
+
+ASSETS = [training_set, trained_model, model_evaluation]
