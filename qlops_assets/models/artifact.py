@@ -66,7 +66,8 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
         )
     if artifact.format not in FORMATS.entries:
         raise ArtifactError(
-            f"{folder}: format was {artifact.format!r}, servers load {', '.join(FORMATS.names())}"
+            f"{folder}: unknown artifact format {artifact.format!r}; "
+            f"Known: {', '.join(FORMATS.names())}"
         )
     return FORMATS.load(artifact.format)(content.decode(), artifact.features)
 

@@ -1,5 +1,7 @@
 """LightGBM as Qlib trains it, with live progress."""
 
+import contextlib
+import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,7 +145,10 @@ def _feature_names(dataset: Any) -> list[str]:
 
 def _live_model_class() -> "type[LGBModel]":
     import lightgbm as lgb
-    from qlib.contrib.model.gbdt import LGBModel
+
+    # The package prints which of its models lack their library; we want this one.
+    with contextlib.redirect_stdout(io.StringIO()):
+        from qlib.contrib.model.gbdt import LGBModel
 
     class LiveLGBModel(LGBModel):  # type: ignore[misc]
         """Qlib's model with a ``fit`` that reports while it runs.

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from qlops_assets.core.settings import set_environment
 
-# Qlib logs to a handler of its own unless told otherwise; warnings go to ours.
+# Qlib logs to a handler of its own unless told otherwise. What it warns of is meant here: a halted
+# day is NaN, and the simulator runs with its own defaults. Errors go to our handlers.
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "loggers": {"qlib": {"level": "WARNING", "handlers": [], "propagate": True}},
+    "loggers": {"qlib": {"level": "ERROR", "handlers": [], "propagate": True}},
 }
 
 _lock = threading.RLock()
@@ -55,10 +56,10 @@ def qlib_session(provider: Path, *, region: str = "cn") -> Iterator[None]:
 
 def _point_at(provider: Path, region: str) -> None:
     import qlib
-    from qlib.data.cache import H
     from qlib.workflow import R
 
     hook = sys.excepthook
+    # Clears Qlib's memory caches too: a provider of the same path may have been rebuilt.
     qlib.init(
         provider_uri=str(provider),
         region=region,
@@ -66,17 +67,20 @@ def _point_at(provider: Path, region: str) -> None:
         joblib_backend="threading",
         expression_cache=None,
         dataset_cache=None,
-        logging_level=logging.WARNING,
+        logging_level=logging.ERROR,
         logging_config=_LOGGING,
     )
     # qlib.init arranges for MLflow runs to be ended, at every call once more; we start none.
     sys.excepthook = hook
     atexit.unregister(R.end_exp)
-    H.clear()  # a provider of the same path may have been rebuilt
 
 
 @contextlib.contextmanager
 def _quiet_imports() -> Iterator[None]:
     """Keep Qlib's import-time prints off stdout, which belongs to ``--json``."""
+    with contextlib.suppress(ImportError):
+        from gym_notices import notices
+
+        notices.notices.clear()  # gym's banner about itself, on stderr at import
     with contextlib.redirect_stdout(sys.stderr):
         yield

@@ -14,9 +14,9 @@ import dagster as dg
 import polars as pl
 
 from qlops_assets.core.settings import Settings
+from qlops_assets.definitions import build_definitions
 from qlops_assets.defs.partitions import month_range_tags, partition_key
 from qlops_assets.defs.platform import Platform
-from qlops_assets.definitions import build_definitions
 from qlops_assets_tests.support.market import market_settings, raw_bars
 
 SENSOR = "source_files_changed"

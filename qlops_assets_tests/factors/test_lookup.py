@@ -1,0 +1,103 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qlops_assets.core.errors import DatasetMissingError, FactorError
+from qlops_assets.core.settings import Settings
+from qlops_assets.factors.alpha158 import alpha158_expressions
+from qlops_assets.factors.lookup import StoredFactors
+from qlops_assets.factors.store import alpha158_dataset
+from qlops_assets_tests.support.market import DELISTED, LATE, LEFT_OUT, market_days
+
+DAYS = market_days()
+DAY = DAYS[400]
+FEATURES = list(alpha158_expressions())
+
+
+@pytest.fixture(scope="module")
+def lookup(market: Settings) -> StoredFactors:
+    return StoredFactors(market)
+
+
+def test_rows_come_in_the_order_asked_for_instruments_and_features(
+    market: Settings, lookup: StoredFactors
+) -> None:
+    names = ["VWAP0", "KMID", "STD60"]
+    codes = ["SZ000001", "SH600003", LATE]
+    rows = lookup.rows(DAY, names, codes)
+    assert rows.date == DAY
+    assert rows.instruments == codes
+    assert rows.values.dtype == np.float32
+    assert rows.values.flags["C_CONTIGUOUS"]
+    stored = alpha158_dataset(market).read(["2020-07"]).filter(pl.col("date") == DAY)
+    for place, code in enumerate(codes):
+        row = stored.row(by_predicate=pl.col("instrument") == code, named=True)
+        assert rows.values[place].tolist() == [row[name] for name in names]
+
+
+def test_rows_of_a_day_without_instruments_are_all_by_code(lookup: StoredFactors) -> None:
+    rows = lookup.rows(DAY, FEATURES)
+    assert rows.instruments == sorted(rows.instruments)
+    assert len(rows.instruments) == 23  # one is delisted
+    assert rows.values.shape == (23, 158)
+
+
+def test_missing_values_are_nan(lookup: StoredFactors) -> None:
+    rows = lookup.rows(DAYS[190], ["KMID"], [LEFT_OUT])
+    assert np.isnan(rows.values).all()
+
+
+def test_instruments_without_a_row_that_day_are_left_out(lookup: StoredFactors) -> None:
+    rows = lookup.rows(DAY, ["KMID"], ["NOBODY", "SH600000", DELISTED])
+    assert rows.instruments == ["SH600000"]
+    assert rows.values.shape == (1, 1)
+
+
+def test_last_date_is_the_newest_day_with_rows(lookup: StoredFactors) -> None:
+    assert lookup.last_date() == DAYS[-1]
+
+
+@pytest.mark.parametrize("day", [date(2020, 7, 4), date(2030, 1, 1), date(2001, 1, 1)])
+def test_day_without_rows_is_an_error_that_names_the_newest(
+    lookup: StoredFactors, day: date
+) -> None:
+    with pytest.raises(DatasetMissingError, match=f"{day}.*newest day with rows is {DAYS[-1]}"):
+        lookup.rows(day, ["KMID"])
+
+
+def test_feature_that_is_not_stored_is_an_error(lookup: StoredFactors) -> None:
+    with pytest.raises(FactorError, match="'NOSUCH' is not stored"):
+        lookup.rows(DAY, ["KMID", "NOSUCH"])
+
+
+def test_store_without_rows_has_no_last_date(tmp_path: Path) -> None:
+    empty = StoredFactors(Settings(home=tmp_path))
+    assert empty.last_date() is None
+    with pytest.raises(DatasetMissingError, match="newest day with rows is none"):
+        empty.rows(DAY, ["KMID"])
+
+
+def test_month_that_was_written_anew_is_seen_at_once(own_market: Settings) -> None:
+    lookup = StoredFactors(own_market)
+    before = lookup.rows(DAY, ["KMID", "KLEN"])
+    dataset = alpha158_dataset(own_market)
+    changed = dataset.read(["2020-07"]).with_columns(pl.col("KMID") + 1)
+    dataset.write("2020-07", changed, inputs="others", code="others")
+    after = lookup.rows(DAY, ["KMID", "KLEN"])
+    np.testing.assert_allclose(after.values[:, 0], before.values[:, 0] + 1, rtol=1e-6)
+    np.testing.assert_array_equal(after.values[:, 1], before.values[:, 1])
+
+
+def test_day_that_was_read_is_not_read_again(
+    own_market: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookup = StoredFactors(own_market)
+    reads = []
+    read = lookup._dataset.read
+    monkeypatch.setattr(lookup._dataset, "read", lambda *a, **k: reads.append(a) or read(*a, **k))
+    for _ in range(3):
+        lookup.rows(DAY, ["KMID"], ["SH600000"])
+    assert len(reads) == 1

@@ -1,0 +1,218 @@
+"""The dataset that we train on against the one that Qlib's own handler makes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.progress import Unreported
+from qlops_assets.core.settings import Settings, UniverseSettings
+from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.qlib_bin import build_provider
+from qlops_assets.models.qlib_session import qlib_session
+from qlops_assets.training.fit import prepare_training_set
+from qlops_assets.training.frame import (
+    compute_labels,
+    feature_names,
+    qlib_dataset,
+    qlib_frame,
+    require_label,
+    require_rows,
+    training_rows,
+)
+from qlops_assets.training.segments import Segments
+from qlops_assets.training.spec import training_spec
+from qlops_assets_tests.support.market import market_days, universe_spans
+from qlops_assets_tests.support.plain_provider import write_plain_provider
+
+DAYS = market_days()
+SEGMENTS = ("train", "valid", "test")
+
+
+@pytest.fixture(scope="module")
+def labels(market: Settings) -> pl.DataFrame:
+    return compute_labels(market, market.training.label, Unreported())
+
+
+@pytest.fixture(scope="module")
+def rows(market: Settings, labels: pl.DataFrame) -> pl.DataFrame:
+    return training_rows(market, labels)
+
+
+@pytest.fixture(scope="module")
+def segments(market: Settings) -> Segments:
+    return training_spec(market).segments
+
+
+@pytest.fixture(scope="module")
+def datasets(
+    market: Settings,
+    rows: pl.DataFrame,
+    segments: Segments,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Any, Any]:
+    """Return our dataset, and Qlib's own over a provider that a second writer wrote."""
+    plain = tmp_path_factory.mktemp("plain") / "provider"
+    write_plain_provider(plain, bars_dataset(market).read(), universe=universe_spans())
+    with qlib_session(build_provider(market)):
+        ours = qlib_dataset(qlib_frame(rows), segments)
+    with qlib_session(plain):
+        from qlib.contrib.data.handler import Alpha158
+        from qlib.data.dataset import DatasetH
+
+        cut = {name: getattr(segments, name) for name in SEGMENTS}
+        return ours, DatasetH(Alpha158(instruments="core"), segments=cut)
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+@pytest.mark.parametrize("data_key", ["learn", "infer", "raw"])
+def test_dataset_equals_qlibs_own_handler_bit_for_bit(
+    datasets: tuple[Any, Any], segment: str, data_key: str
+) -> None:
+    ours, theirs = (
+        dataset.prepare(segment, col_set=["feature", "label"], data_key=data_key)
+        for dataset in datasets
+    )
+    assert ours.index.tolist() == theirs.index.tolist()
+    assert ours.columns.tolist() == theirs.columns.tolist()
+    np.testing.assert_array_equal(ours.to_numpy(np.float32), theirs.to_numpy(np.float32))
+    assert len(ours) > 1000
+
+
+def test_rows_are_those_of_members_as_of_each_day(
+    market: Settings, rows: pl.DataFrame, labels: pl.DataFrame
+) -> None:
+    """The oracle walks the spans day by day; a row that Qlib has is a day between two bars."""
+    bars = bars_dataset(market).read()
+    expected = set()
+    for code, start, end in universe_spans():
+        own = bars.filter(pl.col("instrument") == code)["date"].to_list()
+        expected |= {
+            (code, day) for day in DAYS if own and own[0] <= day <= own[-1] and start <= day <= end
+        }
+    found = set(rows.select("instrument", "date").iter_rows())
+    assert found == expected
+    assert rows.height == len(expected)
+    assert labels.height > rows.height
+
+
+def test_label_is_the_return_from_the_next_close_to_the_one_after(
+    market: Settings, labels: pl.DataFrame
+) -> None:
+    closes = dict(
+        bars_dataset(market)
+        .read(columns=["close"])
+        .filter(pl.col("instrument") == "SH600000")
+        .select("date", "close")
+        .iter_rows()
+    )
+    own = labels.filter(pl.col("instrument") == "SH600000").select("date", "LABEL0")
+    for place, (day, label) in enumerate(own.iter_rows()):
+        assert day == DAYS[place]
+        ahead = [closes[d] for d in DAYS[place + 1 : place + 3]]
+        if len(ahead) < 2 or None in ahead:
+            assert np.isnan(label)
+        else:
+            assert label == pytest.approx(ahead[1] / ahead[0] - 1, abs=2e-7)
+
+
+def test_rows_are_sorted_by_date_and_carry_every_factor(rows: pl.DataFrame) -> None:
+    assert rows.equals(rows.sort("date", "instrument"), null_equal=True)
+    assert len(feature_names(rows.columns)) == 158
+    assert rows.columns[-1] == "LABEL0"
+
+
+def test_qlib_frame_is_float32_in_qlibs_shape(rows: pl.DataFrame) -> None:
+    frame = qlib_frame(rows.head(50))
+    assert frame.shape == (50, 159)
+    assert set(frame.dtypes) == {np.dtype("float32")}
+    assert frame.index.names == ["datetime", "instrument"]
+    assert isinstance(frame.index.levels[0], pd.DatetimeIndex)
+    assert frame.columns[-1] == ("label", "LABEL0")
+    assert frame.columns[0] == ("feature", "KMID")
+
+
+def test_rows_with_a_label_are_counted_by_segment(rows: pl.DataFrame, segments: Segments) -> None:
+    counts = require_rows(rows, segments)
+    for name in SEGMENTS:
+        first, last = getattr(segments, name)
+        own = rows.filter((pl.col("date") >= first) & (pl.col("date") <= last))
+        labelled = [x for x in own["LABEL0"].to_list() if x is not None and not np.isnan(x)]
+        assert counts[name] == len(labelled)
+    last_days = rows.filter(pl.col("date") >= DAYS[-2])["LABEL0"]
+    assert last_days.is_nan().all()
+
+
+def test_segment_without_a_label_is_refused(rows: pl.DataFrame, segments: Segments) -> None:
+    days = (DAYS[-2], DAYS[-1])
+    with pytest.raises(TrainingError, match=f"segment 'test' .{days[0]} to {days[1]}.: no row"):
+        require_rows(rows, replace(segments, test=days))
+
+
+def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> None:
+    """Its only member's span is before the first bar."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "past.txt").write_text("SH600000\t2001-01-01\t2002-01-01\n")
+    (folder / "benchmark.parquet").write_bytes(
+        (market.source_folder / "benchmark.parquet").read_bytes()
+    )
+    copy = replace(
+        market,
+        home=tmp_path / "home",
+        source=replace(market.source, path=folder),
+        universe=UniverseSettings(name="past"),
+    )
+    copy.lake.parent.mkdir(parents=True)
+    copy.lake.symlink_to(market.lake)
+    empty = pl.DataFrame(schema={"instrument": pl.String, "date": pl.Date, "LABEL0": pl.Float32})
+    with pytest.raises(TrainingError, match="universe 'past': no factor row belongs to it"):
+        training_rows(copy, empty)
+
+
+@pytest.mark.parametrize(
+    ("label", "horizon", "message"),
+    [
+        ("Ref($close,-6)/Ref($close,-1)-1", 2, "label_horizon_days: was 2, must be at least 6"),
+        ("Mean(Ref($close,-3),5)/$close", 2, "must be at least 3"),
+        ("Ref($close,-2", 2, r"label: was 'Ref\(\$close,-2', must be an expression of Qlib"),
+        ("Reff($close,-2)", 2, "must be an expression of Qlib .*Reff"),
+        ("1", 2, "must be an expression of Qlib"),
+    ],
+)
+def test_label_that_cannot_be_trained_on_is_refused(
+    market: Settings, label: str, horizon: int, message: str
+) -> None:
+    training = replace(
+        market.training, label=label, label_horizon_days=horizon, embargo_days=horizon
+    )
+    with qlib_session(build_provider(market)), pytest.raises(TrainingError, match=message):
+        require_label(training)
+
+
+def test_label_within_its_horizon_is_taken(market: Settings) -> None:
+    far = "Ref($close,-6)/Ref($close,-1)-1"
+    with qlib_session(build_provider(market)):
+        require_label(market.training)
+        require_label(replace(market.training, label=far, label_horizon_days=6, embargo_days=6))
+
+
+def test_training_set_of_a_label_that_sees_too_far_is_not_written(own_market: Settings) -> None:
+    settings = replace(
+        own_market, training=replace(own_market.training, label="Ref($close,-9)/$close-1")
+    )
+    version = training_spec(settings).version
+    with pytest.raises(TrainingError, match="must be at least 9"):
+        prepare_training_set(settings, version, Unreported())
+    assert not settings.models.exists()
+
+
+def test_training_set_of_another_version_is_refused(market: Settings) -> None:
+    found = training_spec(market).version
+    with pytest.raises(TrainingError, match=f"'other' was named after other data .* is '{found}'"):
+        prepare_training_set(market, "other", Unreported())
