@@ -21,6 +21,17 @@ def build_definitions(settings: Settings) -> "dg.Definitions":
         settings: Of the home; its source decides the first month, its environments the partitions
             of ``deployment``.
     """
+    import warnings
+
+    import dagster as dg
+
+    with warnings.catch_warnings():
+        # Backfill policies and two partition mappings: beta in 1.13, which is what we are bound to.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _definitions(settings)
+
+
+def _definitions(settings: Settings) -> "dg.Definitions":
     import dagster as dg
 
     from qlops_assets.defs.automation import build_automation, build_jobs
@@ -40,7 +51,7 @@ def build_definitions(settings: Settings) -> "dg.Definitions":
             *TRAINING_ASSETS,
             *deployment_assets(partitions),
         ],
-        jobs=build_jobs(partitions),
+        jobs=build_jobs(),
         sensors=build_automation(partitions),
         resources={"platform": Platform(settings)},
         # One process a run: importing Qlib once, not once a step, and Qlib's state is per process.

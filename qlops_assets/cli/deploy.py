@@ -2,7 +2,7 @@
 
 import click
 
-from qlops_assets.cli.main_job import operator_name
+from qlops_assets.cli.demo.main_job import operator_name
 from qlops_assets.cli.shell import Shell, command
 
 

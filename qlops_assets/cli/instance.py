@@ -52,9 +52,7 @@ class Runs:
 
         from qlops_assets.definitions import build_definitions
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dagster's notes on its own beta classes
-            self._definitions = build_definitions(settings)
+        self._definitions = build_definitions(settings)
         self.instance = dg.DagsterInstance.get()
         end_killed_runs(self.instance)
 

@@ -11,7 +11,7 @@ from qlops_assets.cli.output import interrupted, tell
 
 # name -> (module:attribute, one line for --help); the line is here so that --help imports nothing.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "demo": ("demo:demo", "Run the main job: bars → factors → model → served prediction."),
+    "demo": ("demo.command:demo", "Run the main job: bars → factors → model → served prediction."),
     "up": ("up:up", "Start Dagster, the console and the model servers; Ctrl-C stops them."),
     "down": ("servers:down", "Stop the model servers that run in the background."),
     "serve": ("servers:serve", "Run one environment's model server in the foreground."),

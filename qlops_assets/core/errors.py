@@ -24,6 +24,14 @@ class SettingsError(QlopsError):
     """A setting is unknown, of the wrong type, or out of range."""
 
 
+class JournalError(QlopsError):
+    """The journal's database cannot be opened."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {found}; the journal needs an SQLite database it can write to")
+
+
 class UnknownEntryError(QlopsError):
     """A catalog has no entry of that name."""
 
@@ -119,7 +127,7 @@ class IllegalTransitionError(RegistryError):
     def __init__(self, version: str, state: str, event: str, allowed: Sequence[str]) -> None:
         self.version, self.state, self.event = version, state, event
         super().__init__(
-            f"model {version} is {state!r} and cannot take {event!r}; "
+            f"model {version} is {state!r} and cannot take {str(event)!r}; "
             f"from {state!r} it can take: {', '.join(sorted(allowed)) or 'nothing'}"
         )
 

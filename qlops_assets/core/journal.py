@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlops_assets.core.clock import Clock, SystemClock
-from qlops_assets.core.errors import SettingsError
+from qlops_assets.core.errors import JournalError, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -75,10 +75,22 @@ class Journal:
 
     @cached_property
     def _engine(self) -> "Engine":
-        from sqlalchemy import create_engine, event, text
+        from sqlite3 import DatabaseError
+
+        from sqlalchemy.exc import DBAPIError
 
         path = Path(self.url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return self._opened()
+        except DBAPIError as error:
+            raise JournalError(path, str(error.orig)) from error
+        except (DatabaseError, OSError) as error:
+            raise JournalError(path, str(error)) from error
+
+    def _opened(self) -> "Engine":
+        from sqlalchemy import create_engine, event, text
+
         engine = create_engine(self.url, connect_args={"timeout": 30})
 
         @event.listens_for(engine, "connect")

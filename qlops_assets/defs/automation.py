@@ -9,41 +9,38 @@ from typing import Any
 import dagster as dg
 
 from qlops_assets.defs.lake.sensors import BARS_JOB, build_sensors
-from qlops_assets.defs.partitions import MODEL_VERSION, Partitions
+from qlops_assets.defs.partitions import Partitions
 
 FACTORS_JOB = "refresh_factors"
 TRAINING_JOB = "train_model"
 DEPLOYMENT_JOB = "deploy_model"
 
 
-def build_jobs(partitions: Partitions) -> list[Any]:
+def build_jobs() -> list[Any]:
     """Return the jobs that people and sensors start; together they are the main job.
 
-    (The type of an asset job before it is resolved is private to Dagster.)
+    Their partitions are those of their assets. (The type of an asset job before it is resolved is
+    private to Dagster.)
     """
     return [
         dg.define_asset_job(
             BARS_JOB,
             selection=["raw_bars", "bars"],
-            partitions_def=partitions.month,
             description="Source files → clean bars, for some months.",
         ),
         dg.define_asset_job(
             FACTORS_JOB,
             selection=["alpha158_factors"],
-            partitions_def=partitions.month,
             description="Bars → Alpha158, for some months.",
         ),
         dg.define_asset_job(
             TRAINING_JOB,
             selection=["training_set", "trained_model", "model_evaluation"],
-            partitions_def=MODEL_VERSION,
             description="Train and evaluate one model version.",
         ),
         dg.define_asset_job(
             DEPLOYMENT_JOB,
             selection=["deployment"],
-            partitions_def=partitions.environment_and_version,
             description="Bring one model version into one environment.",
         ),
     ]

@@ -34,6 +34,6 @@ def demo(shell: Shell, **options: object) -> None:
     Every step is a Dagster asset on the home's persistent instance. Run it again: what is done
     is not done twice; interrupted, it continues.
     """
-    from qlops_assets.cli.demo_run import run_demo
+    from qlops_assets.cli.demo.run import run_demo
 
     run_demo(shell, options)
