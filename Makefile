@@ -29,7 +29,7 @@ down: $(STAMP)    ## Stop model servers in the background
 	$(BIN)/qlops --home $(HOME_DIR) down
 
 test: $(STAMP)    ## The whole test suite
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS)
 
 check: $(STAMP)   ## Lint, format, types, layers and doors
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ def prepare_instance(settings: Settings) -> None:
         QLOPS_HOME=str(settings.home),
         DAGSTER_DISABLE_TELEMETRY="yes",
         MPLBACKEND="agg",
+        TQDM_DISABLE="1",  # read when tqdm is imported, which Dagster's dependencies may do
     )
 
 

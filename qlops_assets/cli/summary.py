@@ -38,8 +38,8 @@ def render_summary(console: "Console", document: Mapping[str, Any]) -> None:
     for name, place in document["environments"].items():
         places.add_row(name, f"{place['url'] or 'not running'}  {place['model_version'] or '-'}")
     places.add_row("state", document["state"])
-    places.add_row("report", document["report"])
     console.print(places)
+    console.print(f"[dim]report[/dim]       {document['report']}")  # a whole line, to be copied
     if document["prediction"]:
         console.print(_prediction(document["prediction"]))
     console.print(_steps(document["steps"]))

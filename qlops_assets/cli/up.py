@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 @command
 def up(shell: Shell) -> None:
     """Start Dagster (UI and daemon), the console and the model servers; Ctrl-C stops them all."""
-    from qlops_assets.cli.instance import prepare_instance
+    from qlops_assets.cli.instance import end_killed_runs, prepare_instance
     from qlops_assets.cli.supervisor import Child, Supervisor
     from qlops_assets.deployment.history import DeploymentHistory
     from qlops_assets.deployment.servers import running, stop_server
 
     settings, say = shell.settings, shell.log().print
     prepare_instance(settings)
+    import dagster as dg  # after its surroundings are set
+
     children = [
         Child("dagster", _dagster(settings), _url(settings.console.dagster_port)),
         Child("console", _qlops(settings, "console"), _url(settings.console.port)),
@@ -41,6 +43,8 @@ def up(shell: Shell) -> None:
         serve = _qlops(settings, "serve", "--environment", name, "--port", str(place.port))
         children.append(Child(name, serve, _url(place.port)))
     _require_ports(children)
+    with dg.DagsterInstance.get() as instance:
+        end_killed_runs(instance)
     for child in children:
         say(f"{child.name:<12} {child.url}")
     say(f"logs         {settings.servers}/*.log")

@@ -66,10 +66,12 @@ def _frames(
             yield _compute(request, block), len(block)
         return
     # Workers are spawned: a fork of a process that runs Polars' threads can dead-lock. Results
-    # come back through files, which the parent maps instead of copying through a pipe.
+    # come back through files beside the provider, where what a kill -9 leaves is cleared away.
     context = multiprocessing.get_context("spawn")
     with (
-        tempfile.TemporaryDirectory(prefix="qlops-factors-") as folder,
+        tempfile.TemporaryDirectory(
+            dir=request.provider.parent, prefix=".factors-", suffix=".tmp"
+        ) as folder,
         ProcessPoolExecutor(jobs, mp_context=context, initializer=live_with_parent) as pool,
     ):
         futures = {
