@@ -21,19 +21,17 @@ def list_models(shell: Shell) -> None:
     cards = Registry(shell.journal).cards()
 
     def render(out: Any) -> None:
-        from rich.table import Table
-
-        table = Table("model version", "state", "Rank IC", "IR", "trained")
+        if not cards:
+            out.print("no model yet; run `qlops demo`")
         for card in cards:
-            metrics = card.facts.get("metrics", {})
-            table.add_row(
-                card.version,
-                str(card.state),
-                f"{metrics['rank_ic']:.4f}" if metrics else "-",
-                f"{metrics['information_ratio']:.2f}" if metrics else "-",
-                f"{card.created_at:%Y-%m-%d %H:%M} UTC",
-            )
-        out.print(table if cards else "no model yet; run `qlops demo`")
+            metrics = card.facts.get("metrics")
+            measured = "-"
+            if metrics:
+                measured = (
+                    f"Rank IC {metrics['rank_ic']:.4f}  IR {metrics['information_ratio']:.2f}"
+                )
+            trained = f"{card.created_at:%Y-%m-%d %H:%M} UTC"
+            out.print(f"{card.version}  {card.state!s:<10}  {measured:<24}  {trained}")
 
     shell.emit({"models": [card.to_json() for card in cards]}, render)
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from qlops_assets.core.settings import Settings, SourceSettings, UniverseSettings
+from qlops_assets_tests.support.monthly_files import month_bars
 
 INSTRUMENTS = ("SH600000", "SH600004", "SZ000001")
 
@@ -134,6 +135,14 @@ def clock() -> FrozenClock:
 @pytest.fixture
 def make_bars() -> Callable[..., pl.DataFrame]:
     return raw_bars
+
+
+@pytest.fixture
+def two(source, make_bars):
+    """A source of two files, January and February."""
+    source.write("2020-01.parquet", month_bars(make_bars, 1))
+    source.write("2020-02.parquet", month_bars(make_bars, 2))
+    return source
 
 
 def age(path: Path, seconds: float, now: float | None = None) -> None:

@@ -1,34 +1,12 @@
-from collections.abc import Callable
 from datetime import date
 
 import polars as pl
-import pytest
 
 from qlops_assets.lake.bars import build_bars
-from qlops_assets.lake.manifest import Manifest
 from qlops_assets.lake.scan import scan
+from qlops_assets_tests.support.monthly_files import month_bars, reason, usable
 
 JANUARY = "2020-01"
-
-
-def month_bars(make_bars: Callable, month: int, **options) -> pl.DataFrame:
-    return make_bars(first=date(2020, month, 3), days=15, **options)
-
-
-@pytest.fixture
-def two(source, make_bars):
-    """A source of two files, January and February."""
-    source.write("2020-01.parquet", month_bars(make_bars, 1))
-    source.write("2020-02.parquet", month_bars(make_bars, 2))
-    return source
-
-
-def usable(manifest: Manifest) -> list[str]:
-    return [file.path for file in manifest.files]
-
-
-def reason(manifest: Manifest, path: str) -> str:
-    return next(q.reason for q in manifest.quarantined if q.path == path)
 
 
 def zoned(frame: pl.DataFrame, zone: str) -> pl.DataFrame:

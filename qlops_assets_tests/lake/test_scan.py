@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -12,30 +11,11 @@ from qlops_assets.core.errors import LakeError, SourceBusyError, SourceError
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.bars import build_bars
 from qlops_assets.lake.datasets import bars_dataset
-from qlops_assets.lake.manifest import Manifest, changed_months, difference, month_versions
+from qlops_assets.lake.manifest import changed_months, difference, month_versions
 from qlops_assets.lake.scan import load_manifest, scan, scan_when_quiet
+from qlops_assets_tests.support.monthly_files import month_bars, reason, usable
 
 JANUARY, FEBRUARY, MARCH = "2020-01", "2020-02", "2020-03"
-
-
-def month_bars(make_bars: Callable, month: int, **options) -> pl.DataFrame:
-    return make_bars(first=date(2020, month, 3), days=15, **options)
-
-
-@pytest.fixture
-def two(source, make_bars):
-    """A source of two files, January and February."""
-    source.write("2020-01.parquet", month_bars(make_bars, 1))
-    source.write("2020-02.parquet", month_bars(make_bars, 2))
-    return source
-
-
-def usable(manifest: Manifest) -> list[str]:
-    return [file.path for file in manifest.files]
-
-
-def reason(manifest: Manifest, path: str) -> str:
-    return next(q.reason for q in manifest.quarantined if q.path == path)
 
 
 def test_first_scan_records_every_files_version(two, clock) -> None:
