@@ -13,6 +13,7 @@ from qlops_assets.core.errors import ServerError
 
 _POLL_S = 0.3
 _GRACE_S = 20.0
+_LEFTOVERS_S = 3.0
 _LONGEST_PAUSE_S = 30.0
 _HEALTHY_AFTER_S = 60.0
 _MOST_RESTARTS = 8
@@ -127,12 +128,15 @@ class Supervisor:
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
     """End what a child left behind in the session that we made for it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    deadline = time.monotonic() + _LEFTOVERS_S
+    number = signal.SIGTERM
+    while time.monotonic() < deadline:
         try:
             os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
+        except (ProcessLookupError, PermissionError):  # nothing is left
             return
-        time.sleep(0.5)
+        time.sleep(_POLL_S)  # nobody tells us of processes that are not our children
+        number = signal.SIGKILL
 
 
 def _die_with_parent() -> None:

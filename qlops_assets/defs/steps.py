@@ -20,7 +20,7 @@ class Step:
 
     def metadata(self) -> dict[str, Any]:
         """Return the facts as Dagster metadata."""
-        return {key: _metadata_value(value) for key, value in self.facts.items()}
+        return dict(self.facts)
 
 
 @contextmanager
@@ -58,9 +58,3 @@ def step(
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in facts.items() if isinstance(v, (str, int, float, bool))}
-
-
-def _metadata_value(value: Any) -> Any:
-    if isinstance(value, list):
-        return dg.MetadataValue.json(value)
-    return value

@@ -8,10 +8,7 @@ import polars as pl
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
 from qlops_assets.core.digests import value_digest
 from qlops_assets.factors.engine import evaluate, require_bars
-
-# The longest window among the 158 (ROC60, MA60, …), and how many trading days before the first
-# wanted one they look back to.
-LOOK_BACK_DAYS = 60
+from qlops_assets.factors.look_back import LOOK_BACK_DAYS
 
 
 @cache

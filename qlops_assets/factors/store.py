@@ -17,13 +17,12 @@ from qlops_assets.core.months import (
 )
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
-from qlops_assets.factors.alpha158 import LOOK_BACK_DAYS, alpha158_digest, alpha158_expressions
+from qlops_assets.factors.alpha158 import alpha158_digest, alpha158_expressions
 from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.gaps import gap_digests
+from qlops_assets.factors.look_back import LOOK_BACK_DAYS, LOOK_BACK_MONTHS
 from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset
 
-# 60 trading days never reach further back than four calendar months of a daily calendar.
-LOOK_BACK_MONTHS = 4
 # One factor of each price, without a window.
 _SAME_DAY = ("KMID", "OPEN0", "HIGH0", "LOW0", "VWAP0")
 

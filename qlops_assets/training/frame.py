@@ -91,7 +91,7 @@ def qlib_frame(rows: pl.DataFrame) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    names = [column for column in rows.columns if column not in (*KEY, LABEL)]
+    names = feature_names(rows.columns)
     values = np.empty((rows.height, len(names) + 1), dtype=np.float32, order="F")
     for position, name in enumerate([*names, LABEL]):
         values[:, position] = rows.get_column(name).fill_null(float("nan")).to_numpy()

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from qlops_assets.defs.factors.assets import LOOK_BACK_MONTHS
+from qlops_assets.factors.look_back import LOOK_BACK_MONTHS
 from qlops_assets.factors.store import stale_months as stale_factor_months
 from qlops_assets.lake.bars import stale_months
 from qlops_assets_tests.support.dagster_bench import Bench, day_changed, months, quiet

@@ -12,8 +12,8 @@ from qlops_assets.core.errors import DatasetMissingError, FactorError
 from qlops_assets.core.months import month_of, months_between, shifted
 from qlops_assets.core.settings import FeaturesSettings, Settings
 from qlops_assets.factors.alpha158 import alpha158, alpha158_digest
+from qlops_assets.factors.look_back import LOOK_BACK_MONTHS
 from qlops_assets.factors.store import (
-    LOOK_BACK_MONTHS,
     alpha158_dataset,
     alpha158_inputs,
     build_alpha158,

@@ -9,10 +9,10 @@ from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
 from qlops_assets.defs.steps import step
 from qlops_assets.defs.versions import published
+from qlops_assets.factors.look_back import LOOK_BACK_MONTHS
 
 GROUP = "factors"
 OWNERS = ["team:quant-research"]
-LOOK_BACK_MONTHS = 4
 
 # A month is computed again when the content of its bars, or of those that its windows look back to,
 # changed; also long after it was the newest. A file that is written again materializes the bars of

@@ -78,9 +78,7 @@ def _backtest(judged: Mapping[str, Any], equity: Path | None) -> dict[str, Any]:
 
 def _training_set(document: Mapping[str, Any]) -> dict[str, Any]:
     shown = ("model", "universe", "benchmark", "source", "simulated", "features", "instruments")
-    facts = {name: document.get(name) for name in (*shown, "segments", "rows")}
-    # Before the rows are counted, ``features`` is the digest of their definitions.
-    return {**facts, "features": facts["features"] if isinstance(facts["features"], int) else None}
+    return {name: document.get(name) for name in (*shown, "segments", "rows")}
 
 
 def _intervals(metrics: Mapping[str, Any], days: int | None) -> dict[str, float | None]:
