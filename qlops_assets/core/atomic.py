@@ -1,6 +1,7 @@
 """Writes that are either whole or absent, whenever the process dies."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -55,6 +56,23 @@ def new_folder(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path``; what ``path`` holds is never replaced.
+
+    Raises:
+        FileExistsError: ``path`` holds something, before or by the time ours is complete.
+    """
+    taken = FileExistsError(errno.EEXIST, "is there already and not empty; name a new one", path)
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise taken
+    with new_folder(path) as temporary:
+        made = temporary.stat().st_ino
+        yield temporary
+    if path.stat().st_ino != made:
+        raise taken
 
 
 def remove_folder(path: Path) -> None:

@@ -62,6 +62,14 @@ class FileBusyError(UnusableFileError):
     """A source file changed while it was read."""
 
 
+class ConversionError(QlopsError):
+    """Data of another form cannot be read, or data of ours cannot be written in it."""
+
+    def __init__(self, where: Path | str, found: str, accepted: str) -> None:
+        self.where, self.found, self.accepted = str(where), found, accepted
+        super().__init__(f"{where}: {found}; {accepted}")
+
+
 class LakeError(QlopsError):
     """A dataset of the lake is missing or damaged."""
 
@@ -89,6 +97,38 @@ class UniverseError(QlopsError):
 
 class FactorError(QlopsError):
     """A factor cannot be computed, or came out empty."""
+
+
+class ExpressionError(FactorError):
+    """A factor expression cannot be read; the message shows the character.
+
+    Attributes:
+        text: The whole expression.
+        position: Where in it, counted from 0; its length where more was expected.
+        found: What is there.
+        accepted: What would be.
+    """
+
+    def __init__(self, text: str, position: int, found: str, accepted: str) -> None:
+        self.text, self.position, self.found, self.accepted = text, position, found, accepted
+        excerpt, caret = _around(text, position)
+        super().__init__(
+            f"expression, character {position + 1}: {found}; {accepted}\n"
+            f"  {excerpt}\n  {' ' * caret}^"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, str, str]]:
+        # An exception is pickled by its message alone otherwise, and could not leave a worker.
+        return type(self), (self.text, self.position, self.found, self.accepted)
+
+
+def _around(text: str, position: int, width: int = 60) -> tuple[str, int]:
+    """Return one line of the text around a position, and where in that line the position is."""
+    first = max(0, min(position - width // 2, len(text) - width))
+    last = first + width
+    shown = "".join(c if c.isprintable() else " " for c in text[first:last])
+    before, after = "… " if first else "", " …" if last < len(text) else ""
+    return before + shown + after, len(before) + position - first
 
 
 class TrainingError(QlopsError):

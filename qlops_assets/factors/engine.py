@@ -1,6 +1,5 @@
 """The seam between factor expressions and what computes them."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Final, Protocol
@@ -8,20 +7,24 @@ from typing import Final, Protocol
 import polars as pl
 
 from qlops_assets.core.catalog import Catalog
-from qlops_assets.core.columns import REQUIRED
+from qlops_assets.core.columns import DATE, INSTRUMENT, REQUIRED
 from qlops_assets.core.errors import FactorError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
+from qlops_assets.factors.grammar.names import require_fields
+from qlops_assets.factors.grammar.parser import parse
 from qlops_assets.lake.qlib_bin import FIELDS
 
-_FIELD: Final = re.compile(r"\$(\w+)")
+NATIVE: Final = "native"
 
 
 class Engine(Protocol):
     """Computes Qlib expressions over bars; all engines give Qlib's values and Qlib's rows."""
 
-    def evaluate(self, expressions: Mapping[str, str], bars: pl.DataFrame) -> pl.DataFrame:
-        """Return the factor frame of a bars frame."""
+    def evaluate(
+        self, expressions: Mapping[str, str], bars: pl.DataFrame, *, since: date | None = None
+    ) -> pl.DataFrame:
+        """Return the factor frame of a bars frame, of all rows or of those from a day on."""
         ...
 
     def from_lake(
@@ -38,36 +41,45 @@ class Engine(Protocol):
 
 
 ENGINES: "Catalog[type[Engine]]" = Catalog(
-    "factor engine", {"qlib": "qlops_assets.factors.qlib_engine:QlibEngine"}
+    "factor engine",
+    {
+        NATIVE: "qlops_assets.factors.native.engine:NativeEngine",
+        "qlib": "qlops_assets.factors.qlib_engine:QlibEngine",
+    },
 )
 
 
 def evaluate(
-    expressions: Mapping[str, str], bars: pl.DataFrame, *, engine: str = "qlib"
+    expressions: Mapping[str, str],
+    bars: pl.DataFrame,
+    *,
+    engine: str = NATIVE,
+    since: date | None = None,
+    look_ahead: bool = False,
 ) -> pl.DataFrame:
     """Return factors by name for a bars frame.
-
-    Qlib evaluates an expression as Python code: pass only expressions you trust.
 
     Args:
         expressions: Factor name -> Qlib expression such as ``Mean($close, 5)/$close``.
         bars: A bars frame (``core.columns``), sorted by instrument and date.
         engine: A name of :data:`ENGINES`.
+        since: Only rows from this day on. Earlier bars serve as look-back, as many as the
+            expressions need; the values are those of the whole computation.
+        look_ahead: Whether expressions may use later days, as labels do.
 
     Returns:
-        ``instrument, date`` and one float32 column per factor, in the order asked for.
+        ``instrument, date`` and one float32 column per factor, in the order asked for, with Qlib's
+        rows: every calendar day between an instrument's first and last bar.
 
     Raises:
         UnknownEntryError: there is no such engine.
+        ExpressionError: an expression is not one of Qlib's language, or looks ahead.
         FactorError: the frame is empty or lacks a column that is required or that a factor uses,
             or no factor was asked for.
     """
-    if not expressions:
-        raise FactorError("no expressions were given; name at least one factor")
     require_bars(bars)
-    for name, expression in expressions.items():
-        _require_fields(name, expression, bars)
-    return ENGINES.load(engine)().evaluate(expressions, bars)
+    require_expressions(expressions, bars, look_ahead=look_ahead)
+    return ENGINES.load(engine)().evaluate(expressions, bars, since=since)
 
 
 def require_bars(bars: pl.DataFrame) -> None:
@@ -85,13 +97,21 @@ def require_bars(bars: pl.DataFrame) -> None:
         raise FactorError("bars frame: has no row; needs at least one")
 
 
-def _require_fields(name: str, expression: str, bars: pl.DataFrame) -> None:
-    """Refuse an expression over a field that is not there; Qlib gives NaN without a word."""
+def require_expressions(
+    expressions: Mapping[str, str], bars: pl.DataFrame, *, look_ahead: bool = False
+) -> None:
+    """Refuse what is not a Qlib expression over the fields of a bars frame.
+
+    Raises:
+        ExpressionError: an expression is malformed, names an unknown field, or looks ahead.
+        FactorError: there is none, or one is named like a key column.
+    """
+    if not expressions:
+        raise FactorError("no expressions were given; name at least one factor")
     # All but vwap are required, computed (change) or 1 where they are not given (factor).
     known = [field for field in FIELDS if field != "vwap" or "vwap" in bars.columns]
-    for field in _FIELD.findall(expression):
-        if field.lower() not in known:
-            raise FactorError(
-                f"factor {name!r}: found ${field} in {expression!r}; the frame gives "
-                f"{', '.join(f'${name}' for name in known)}"
-            )
+    for name, text in expressions.items():
+        if name in (INSTRUMENT, DATE):
+            raise FactorError(f"factor {name!r}: is a key column's name; choose another")
+        parse(text, look_ahead=look_ahead)
+        require_fields(text, known)

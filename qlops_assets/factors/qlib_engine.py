@@ -16,6 +16,10 @@ import polars as pl
 from qlops_assets.core.columns import DATE, INSTRUMENT
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
+from qlops_assets.factors.grammar.look_back import look_back
+from qlops_assets.factors.grammar.parser import parse
+from qlops_assets.factors.grammar.render import render
+from qlops_assets.factors.windows import looking_back
 from qlops_assets.factors.worker import live_with_parent
 from qlops_assets.lake.qlib_bin import build_provider, provider_instruments, write_provider
 from qlops_assets.models.qlib_session import qlib_session
@@ -124,16 +128,32 @@ def from_qlib(frame: Any, names: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def rendered(expressions: Mapping[str, str]) -> dict[str, str]:
+    """Return expressions as our grammar writes them.
+
+    Qlib evaluates its text as Python code. It only ever gets text that was read by our grammar and
+    written anew from the tree.
+    """
+    return {name: render(parse(text, look_ahead=True)) for name, text in expressions.items()}
+
+
 class QlibEngine:
     """Factors by ``qlib.data.D.features`` over a bin provider built from the bars."""
 
-    def evaluate(self, expressions: Mapping[str, str], bars: pl.DataFrame) -> pl.DataFrame:
+    def evaluate(
+        self, expressions: Mapping[str, str], bars: pl.DataFrame, *, since: date | None = None
+    ) -> pl.DataFrame:
         """Return the factor frame of a bars frame, by way of a temporary provider."""
+        if since is not None:
+            days = [look_back(parse(text, look_ahead=True)) for text in expressions.values()]
+            known = [d for d in days if d is not None]
+            bars = looking_back(bars, since, max(known) if len(known) == len(days) else None)
+            return self.evaluate(expressions, bars).filter(pl.col(DATE) >= since)
         with tempfile.TemporaryDirectory(prefix="qlops-provider-") as folder:
             provider = Path(folder) / "provider"
             write_provider(provider, bars)
             instruments = bars.get_column(INSTRUMENT).unique().to_list()
-            request = Request(provider, expressions, instruments)
+            request = Request(provider, rendered(expressions), instruments)
             return pl.concat(list(compute_blocks(request)))
 
     def from_lake(
@@ -147,6 +167,7 @@ class QlibEngine:
     ) -> Iterator[pl.DataFrame]:
         """Yield the factors of the lake's bars, a block of instruments at a time."""
         provider = build_provider(settings, progress=progress or Unreported())
-        request = Request(provider, expressions, provider_instruments(provider), first, last)
+        instruments = provider_instruments(provider)
+        request = Request(provider, rendered(expressions), instruments, first, last)
         jobs = settings.features.jobs or min(4, len(os.sched_getaffinity(0)))
         yield from compute_blocks(request, jobs=jobs, progress=progress)

@@ -1,0 +1,110 @@
+"""Expressions made ready to be computed over a panel."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlops_assets.core.errors import FactorError
+from qlops_assets.factors.grammar.look_back import look_back
+from qlops_assets.factors.grammar.parser import parse
+from qlops_assets.factors.native.panel import Integers, Panel
+from qlops_assets.factors.native.program import Columns, Program
+from qlops_assets.factors.native.references import References
+
+
+class Factors:
+    """A set of expressions: their program, and the programs of instruments that they name.
+
+    Attributes:
+        names: The factors, in the order asked for.
+        look_back: Days of history that a value depends on; None for all.
+        program: What computes them, over fields and columns of other instruments.
+    """
+
+    def __init__(self, expressions: Mapping[str, str]) -> None:
+        trees = {name: parse(text, look_ahead=True) for name, text in expressions.items()}
+        self.names = list(trees)
+        days = [look_back(tree) for tree in trees.values()]
+        known = [d for d in days if d is not None]
+        self.look_back = max(known, default=0) if len(known) == len(days) else None
+        references = References()
+        own = references.take_out(trees)
+        self._others = {
+            column: (code, Program.of({column: tree}, {}))
+            for column, (code, tree) in references.columns.items()
+        }
+        self.program = Program.of(
+            own, {column: _aligned_dtype(program) for column, (_, program) in self._others.items()}
+        )
+
+    @staticmethod
+    def of(expressions: Mapping[str, str]) -> "Factors":
+        """Return the factors of expressions; the last few sets are remembered."""
+        return _remembered(tuple(expressions.items()))
+
+    def fields(self, panel: Panel, threads: int) -> dict[str, NDArray[Any]]:
+        """Return the values by row of everything that the program reads.
+
+        Raises:
+            FactorError: an expression names an instrument without bars.
+        """
+        return {
+            name: self._of_another(panel, name, threads)
+            if name in self._others
+            else panel.field(name)
+            for name in self.program.fields
+        }
+
+    def columns(self, panel: Panel, threads: int) -> Columns:
+        """Return every factor for every row of a panel."""
+        return self.program.compute(self.fields(panel, threads), panel.bounds, threads=threads)
+
+    def last_day(self, panel: Panel) -> Columns:
+        """Return every factor for the instruments that have a row on the panel's last day."""
+        days = min((self.look_back or 0) + 1, panel.calendar.size)
+        rows, ages = _last_rows(panel, days)
+        tables = {}
+        for name, values in self.fields(panel, 1).items():
+            tables[name] = values[rows]
+            tables[name][ages < 1] = np.nan
+        return self.program.compute_last_day(tables, ages)
+
+    def _of_another(self, panel: Panel, column: str, threads: int) -> NDArray[Any]:
+        code, program = self._others[column]
+        if code not in panel.codes:
+            raise FactorError(
+                f"found instrument {code!r} in an expression; it has no bars, as "
+                f"{', '.join(panel.codes[:3])} and others have"
+            )
+        place = panel.codes.index(code)
+        own = panel.part(place, place + 1)
+        fields = {name: own.field(name) for name in program.fields}
+        dtype = _aligned_dtype(program)
+        values = program.compute(fields, own.bounds, threads=threads, dtype=dtype)
+        return panel.at_places(code, values[0])
+
+
+@lru_cache(maxsize=16)
+def _remembered(expressions: tuple[tuple[str, str], ...]) -> Factors:
+    return Factors(dict(expressions))
+
+
+def _aligned_dtype(program: Program) -> np.dtype[Any]:
+    """Return the type of another instrument's values beside one's own: missing days are NaN."""
+    (dtype,) = program.dtypes()
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _last_rows(panel: Panel, days: int) -> tuple[Integers, Integers]:
+    """Return the rows of the last days of each instrument that has one on the last, and their ages.
+
+    Both by days and instruments; where an instrument has no row yet, its first stands in.
+    """
+    begins, ends = panel.bounds[:-1], panel.bounds[1:]
+    present = panel.first + (ends - begins) == panel.calendar.size
+    begin, end = begins[present], ends[present]
+    rows = end[None, :] - np.arange(days, 0, -1, dtype=np.int64)[:, None]
+    return np.maximum(rows, begin[None, :]), rows - begin[None, :] + 1

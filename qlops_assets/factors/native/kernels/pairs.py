@@ -1,0 +1,173 @@
+"""Correlation and covariance of two series over windows."""
+
+import numpy as np
+
+from qlops_assets.factors.native.compilation import compiled
+from qlops_assets.factors.native.kernels.moments import FLAT, STD, five, moments
+from qlops_assets.factors.native.kernels.segments import (
+    TILE,
+    clipped,
+    last_values,
+    load,
+    longest,
+    padding,
+    running_counts,
+    window_counts,
+)
+
+CORR, CORR_ALWAYS, COV = range(3)
+
+
+@compiled
+def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, out):
+    """Corr and Cov over days where both series have a value; see the package.
+
+    As Qlib does, Corr is left out where either series by itself hardly moves in the window.
+    """
+    most = longest(bounds)
+    pad = padding(windows, most, stride)
+    p, q = np.empty(pad + most), np.empty(pad + most)
+    a, b, counts = np.empty(most), np.empty(most), np.empty(pad + most)
+    sums = np.empty((5, TILE))
+    for s in range(bounds.shape[0] - 1):
+        begin, n = bounds[s], bounds[s + 1] - bounds[s]
+        own = clipped(windows, n // stride)
+        load(x[begin : begin + n], pad, p)
+        load(y[begin : begin + n], pad, q)
+        together = _keep_common(p[: pad + n], q[: pad + n])
+        last_values(p, pad, stride, a[:n])
+        last_values(q, pad, stride, b[:n])
+        running_counts(p[: pad + n], stride, counts[: pad + n])
+        for tile in range(first, n, TILE):
+            m = min(TILE, n - tile)
+            o = out[:, begin + tile - first : begin + tile - first + m]
+            _tile(
+                p, q, a[tile : tile + m], b[tile : tile + m], counts, pad + tile, stride, own,
+                requests,
+                FLAT if together else 0.0, sums[:, :m], o,
+            )
+        if not together:
+            o = out[:, begin - s * first : begin - s * first + n - first]
+            for series in (x[begin : begin + n], y[begin : begin + n]):
+                _leave_out_flat(series, ages[begin : begin + n], stride, first, own, requests, o)
+
+
+@compiled
+def _keep_common(p, q):
+    """Make both NaN where one is; return whether they were NaN on the same days."""
+    together = True
+    for i in range(p.shape[0]):
+        if (p[i] == p[i]) != (q[i] == q[i]):
+            together = False
+            p[i], q[i] = np.nan, np.nan
+    return together
+
+
+@compiled
+def _tile(p, q, a, b, counts, at, stride, windows, requests, flat, sums, out):
+    m = a.shape[0]
+    sums[:] = 0.0
+    n = np.empty(m)
+    lag = 0
+    for k in range(windows.shape[0]):
+        while lag + 5 <= windows[k]:
+            _add_five(p, q, at - lag * stride, stride, a, b, sums)
+            lag += 5
+        while lag < windows[k]:
+            _add(p, q, at - lag * stride, stride, a, b, sums)
+            lag += 1
+        window_counts(counts, at, windows[k] * stride, n)
+        for r in range(requests.shape[0]):
+            if requests[r, 1] == k:
+                _write(requests[r, 0], flat, n, sums, out[r])
+
+
+@compiled
+def _add(p, q, at, stride, a, b, sums):
+    """Add one lag."""
+    m = a.shape[0]
+    p0, q0 = p[at : at + m], q[at : at + m]
+    sx, sy, sxx, syy, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
+    for i in range(m):
+        d, e = p0[i] - a[i], q0[i] - b[i]
+        d, e = d if d == d else 0.0, e if e == e else 0.0
+        sx[i] += d
+        sy[i] += e
+        sxx[i] += d * d
+        syy[i] += e * e
+        sxy[i] += d * e
+
+
+@compiled
+def _add_five(p, q, at, stride, a, b, sums):
+    """Add five lags at once: the same additions in the same order, with fewer stores.
+
+    In several loops: only with few arrays in a loop can the compiler check that they are apart.
+    """
+    _add_powers(p, at, stride, a, sums[0], sums[2])
+    _add_powers(q, at, stride, b, sums[1], sums[3])
+    _add_products(p, q, at, stride, a, b, sums[4])
+    _add_products(p, q, at - 2 * stride, stride, a, b, sums[4])
+    last = at - 4 * stride
+    p4, q4, total = p[last : last + a.shape[0]], q[last : last + a.shape[0]], sums[4]
+    for i in range(a.shape[0]):
+        v = (p4[i] - a[i]) * (q4[i] - b[i])
+        total[i] += v if v == v else 0.0
+
+
+@compiled
+def _add_products(p, q, at, stride, a, b, total):
+    m = a.shape[0]
+    p0, p1 = p[at : at + m], p[at - stride : at - stride + m]
+    q0, q1 = q[at : at + m], q[at - stride : at - stride + m]
+    for i in range(m):
+        v0, v1 = (p0[i] - a[i]) * (q0[i] - b[i]), (p1[i] - a[i]) * (q1[i] - b[i])
+        v0, v1 = v0 if v0 == v0 else 0.0, v1 if v1 == v1 else 0.0
+        total[i] = (total[i] + v0) + v1
+
+
+@compiled
+def _add_powers(p, at, stride, a, s1, s2):
+    m = a.shape[0]
+    p0, p1 = p[at : at + m], p[at - stride : at - stride + m]
+    p2, p3 = p[at - 2 * stride : at - 2 * stride + m], p[at - 3 * stride : at - 3 * stride + m]
+    p4 = p[at - 4 * stride : at - 4 * stride + m]
+    for i in range(m):
+        d0, d1, d2, d3, d4 = five(p0[i], p1[i], p2[i], p3[i], p4[i], a[i])
+        s1[i] = ((((s1[i] + d0) + d1) + d2) + d3) + d4
+        s2[i] = ((((s2[i] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3) + d4 * d4
+
+
+@compiled
+def _write(what, flat, n, sums, o):
+    least = flat if what == CORR else 0.0
+    sx, sy, sxx, syy, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
+    for i in range(o.shape[0]):
+        c = n[i]
+        both = c * sxy[i] - sx[i] * sy[i]
+        if what == COV:
+            o[i] = both / (c * (c - 1.0)) if c > 1 else np.nan
+        else:
+            # n (n - 1) times the variances
+            xx, yy = c * sxx[i] - sx[i] * sx[i], c * syy[i] - sy[i] * sy[i]
+            small = max(least * least * c * (c - 1.0), 0.0)
+            o[i] = both / np.sqrt(xx * yy) if xx > small and yy > small else np.nan
+
+
+@compiled
+def _leave_out_flat(series, ages, stride, first, windows, requests, out):
+    """Blank Corr where this series by itself, with the days that the other lacks, is flat."""
+    wanted = np.empty((windows.shape[0], 2), np.int64)
+    for k in range(windows.shape[0]):
+        wanted[k, 0], wanted[k, 1] = STD, k
+    deviation = np.empty((windows.shape[0], out.shape[1]))
+    bounds = np.array([0, series.shape[0]])
+    moments(
+        series, ages, bounds, stride, first, windows, wanted, np.empty(0), deviation
+    )
+    for r in range(requests.shape[0]):
+        if requests[r, 0] == CORR:
+            d = deviation[requests[r, 1]]
+            for i in range(d.shape[0]):
+                if d[i] <= FLAT:
+                    out[r, i] = np.nan
