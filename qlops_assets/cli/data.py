@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qlops_assets.cli.convert import convert
 from qlops_assets.cli.shell import Shell, command
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 @click.group()
 def data() -> None:
     """The source's files and what the lake holds of them."""
+
+
+data.add_command(convert)
 
 
 @data.command("scan")

@@ -80,12 +80,13 @@ class UniverseSettings:
 
 @dataclass(frozen=True, slots=True)
 class FeaturesSettings:
-    """``[features]``: ``engine`` computes the factors; ``qlib`` is Qlib's own loader.
+    """``[features]``: ``engine`` computes the factors: ``native``, or ``qlib``, Qlib's own loader.
 
-    ``jobs`` is the number of processes it may use (0: one per core, at most 4).
+    ``jobs`` is the number of threads (``native``) or processes (``qlib``) it may use (0: one per
+    core, at most 4).
     """
 
-    engine: str = "qlib"
+    engine: str = "native"
     jobs: int = 0
 
 

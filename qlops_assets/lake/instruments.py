@@ -5,15 +5,19 @@ instruments with pandas, which takes ``NA`` and ``NULL`` for missing. Windows re
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _PREFIXED: Final = re.compile(r"(SH|SZ|BJ)[.]?(\d{6})")
 _SUFFIXED: Final = re.compile(r"(\d{6})[.](SH|SS|SZ|BJ|XSHG|XSHE)")
 _EXCHANGES: Final = {"SS": "SH", "XSHG": "SH", "XSHE": "SZ"}
-_RESERVED: Final = frozenset(
-    ["NA", "NULL", "NAN", "NONE", "#NA", "<NA>", "CON", "PRN", "AUX", "NUL", ".", ".."]
-    + [f"{device}{n}" for device in ("COM", "LPT") for n in range(10)]
+_DEVICES: Final = frozenset(
+    ["CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))]
 )
+_MISSING: Final = frozenset(
+    ["NA", "NULL", "NAN", "NONE", "#NA", "<NA>", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
+)
+_RESERVED: Final = _DEVICES | _MISSING | {".", ".."}
 _IMPOSSIBLE: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
 _LONGEST: Final = 100
 
@@ -40,3 +44,30 @@ def canonical(code: str) -> str:
     if match := _SUFFIXED.fullmatch(upper):
         return _EXCHANGES.get(match[2], match[2]) + match[1]
     return f"{upper}_" if upper in _RESERVED else upper
+
+
+def canonical_codes(codes: Iterable[str]) -> dict[str, str]:
+    """Return each code -> the code as Qlib writes it.
+
+    Raises:
+        ValueError: a code is impossible, or two different ones mean the same instrument, which
+            would share one folder (``brka`` and ``BRKA``).
+    """
+    found: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for code in sorted(set(codes)):
+        ours = canonical(code)
+        other = taken.setdefault(folder_name(ours), code)
+        if other != code:
+            raise ValueError(f"codes {other!r} and {code!r}, which both mean {ours}")
+        found[code] = ours
+    return found
+
+
+def folder_name(code: str) -> str:
+    """Return the folder of a code below ``features``, where Qlib looks for it.
+
+    Source: ``qlib.utils.code_to_fname`` (Windows keeps some names for its devices) and
+    ``FileFeatureStorage``, which lower-cases.
+    """
+    return (f"_qlib_{code}" if code.upper() in _DEVICES else code).lower()

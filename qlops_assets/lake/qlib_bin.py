@@ -6,6 +6,7 @@ is named by the digest of everything it was made from and never changed; new dat
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,16 +16,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from qlops_assets.core.atomic import new_folder, remove_folder, remove_leftovers
-from qlops_assets.core.columns import DATE, INSTRUMENT, PRICES
+from qlops_assets.core.atomic import (
+    new_folder,
+    output_folder,
+    remove_folder,
+    remove_leftovers,
+)
+from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, PRICES
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.benchmark import Benchmark, load_benchmark
 from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.instruments import folder_name
 from qlops_assets.lake.universe import ALL, Universe, load_universe
 
 FIELDS: Final = (*PRICES, "volume", "vwap", "factor", "change")
+NAMES_FILE: Final = "fields.txt"
 _VERSION: Final = 1
 _KEPT: Final = 3
 _FUTURE_DAYS: Final = 5
@@ -63,17 +71,58 @@ def _digests(settings: Settings) -> dict[str, str]:
     return {month: info.digest for month, info in bars_dataset(settings).infos().items()}
 
 
-def write_provider(folder: Path, bars: pl.DataFrame) -> None:
-    """Write a provider of a bars frame alone into a new folder, without universe or benchmark.
+def write_provider(
+    folder: Path,
+    bars: pl.DataFrame,
+    *,
+    calendar: Sequence[date] | None = None,
+    universes: Mapping[str, pl.DataFrame] | None = None,
+    benchmark: Benchmark | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a provider of a bars frame into a new folder, whole or not at all.
 
-    Columns that Qlib's fields need and the frame lacks (vwap, factor) are left empty or 1.
+    Columns that Qlib's fields need and the frame lacks (vwap, factor) are left empty or 1; other
+    columns of numbers become fields of their own.
+
+    Args:
+        folder: Must not exist or be empty.
+        bars: Codes are written as they are: Qlib asks for them so.
+        calendar: Every trading day; the frame's own days where None.
+        universes: Name -> ``instrument, start, end``.
+        benchmark: An index, which is a field folder but no instrument of any list.
+        progress: Is told of every field.
     """
-    rows = bars.sort(INSTRUMENT, DATE)
+    rows = bars.sort(KEY)
     missing = [pl.lit(None, pl.Float64).alias("vwap")] if "vwap" not in rows.columns else []
     if "factor" not in rows.columns:
         missing.append(pl.lit(1.0).alias("factor"))
-    folder.mkdir(parents=True)
-    _Writer(folder, rows.with_columns(missing)).write_bars()
+    numbers = rows.select(pl.selectors.numeric()).columns
+    with output_folder(folder) as made:
+        writer = _Writer(made, rows.with_columns(missing), calendar)
+        writer.write_fields((*FIELDS, *(n for n in numbers if n not in FIELDS)), progress)
+        for name, spans in (universes or {}).items():
+            writer.write_instruments(name, spans)
+        writer.write_benchmark(benchmark)
+
+
+def write_field_provider(
+    folder: Path,
+    frame: pl.DataFrame,
+    *,
+    calendar: Sequence[date] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a provider of any frame by instrument and date, whole or not at all.
+
+    An instrument's spans are its runs of days without a hole, so that a row without any number is
+    told from no row. Qlib's files have lower-case names; ``fields.txt`` keeps the real ones.
+    """
+    fields = [name for name in frame.columns if name not in KEY]
+    with output_folder(folder) as made:
+        writer = _Writer(made, frame.sort(KEY), calendar)
+        writer.write_fields(fields, progress, spans=writer.runs())
+        (made / NAMES_FILE).write_text("".join(f"{name}\n" for name in fields), encoding="utf-8")
 
 
 def provider_instruments(provider: Path) -> list[str]:
@@ -92,9 +141,11 @@ def _remove_old(folder: Path) -> None:
 class _Writer:
     """Writes one provider from bars sorted by instrument and date."""
 
-    def __init__(self, folder: Path, bars: pl.DataFrame) -> None:
+    def __init__(
+        self, folder: Path, bars: pl.DataFrame, calendar: Sequence[date] | None = None
+    ) -> None:
         self._folder, self._bars = folder, bars
-        self._days: list[date] = bars[DATE].unique().sort().to_list()
+        self._days = list(calendar or bars[DATE].unique().sort())
         spans = bars.group_by(INSTRUMENT, maintain_order=True).agg(
             start=pl.col(DATE).min(), end=pl.col(DATE).max()
         )
@@ -106,27 +157,47 @@ class _Writer:
         self._column = self._places(bars[DATE])
 
     def write(self, universe: Universe, benchmark: Benchmark, progress: Progress) -> None:
-        self.write_bars(progress)
+        self.write_fields(FIELDS, progress)
         if universe.name != ALL:
-            self._write_instruments(universe.name, universe.spans)
-        if benchmark.levels is not None and benchmark.name not in set(self._codes):
-            self._write_index(benchmark.name, benchmark.levels)
+            self.write_instruments(universe.name, universe.spans)
+        self.write_benchmark(benchmark)
 
-    def write_bars(self, progress: Progress | None = None) -> None:
+    def write_fields(
+        self,
+        fields: Sequence[str],
+        progress: Progress | None = None,
+        spans: pl.DataFrame | None = None,
+    ) -> None:
         self._write_calendars()
-        self._write_instruments(ALL, self._spans)
+        self.write_instruments(ALL, self._spans if spans is None else spans)
         for code in self._codes:
             self._home(code).mkdir(parents=True)
-        for done, field in enumerate(FIELDS, start=1):
+        for done, field in enumerate(fields, start=1):
             self._write_field(field)
-            (progress or Unreported()).report("qlib provider", done, len(FIELDS))
+            (progress or Unreported()).report("qlib provider", done, len(fields))
+
+    def write_benchmark(self, benchmark: Benchmark | None) -> None:
+        if benchmark and benchmark.levels is not None and benchmark.name not in set(self._codes):
+            self._write_index(benchmark.name, benchmark.levels)
+
+    def runs(self) -> pl.DataFrame:
+        """Return the spans of days without a hole in the calendar."""
+        keyed = self._bars.select(INSTRUMENT, DATE, place=pl.Series(self._column))
+        run = (pl.col("place").diff() != 1).fill_null(value=True)
+        change = (pl.col(INSTRUMENT) != pl.col(INSTRUMENT).shift(1)).fill_null(value=True)
+        return (
+            keyed.with_columns(run=(run | change).cum_sum())
+            .group_by(INSTRUMENT, "run", maintain_order=True)
+            .agg(start=pl.col(DATE).min(), end=pl.col(DATE).max())
+            .drop("run")
+        )
 
     def _places(self, days: pl.Series) -> Places:
         calendar = np.array(self._days, dtype="datetime64[D]")
         return np.searchsorted(calendar, days.to_numpy().astype("datetime64[D]")).astype(np.int64)
 
     def _home(self, code: str) -> Path:
-        return self._folder / "features" / code.lower()
+        return self._folder / "features" / folder_name(code)
 
     def _write_calendars(self) -> None:
         folder = self._folder / "calendars"
@@ -137,19 +208,20 @@ class _Writer:
         # A backtest that ends on the last day asks for the day after it.
         (folder / "day_future.txt").write_text(known + later, encoding="utf-8")
 
-    def _write_instruments(self, name: str, spans: pl.DataFrame) -> None:
+    def write_instruments(self, name: str, spans: pl.DataFrame) -> None:
         folder = self._folder / "instruments"
         folder.mkdir(exist_ok=True)
         ordered = spans.select(INSTRUMENT, "start", "end")
-        ordered.write_csv(folder / f"{name}.txt", separator="\t", include_header=False)
+        ordered.write_csv(folder / f"{name.lower()}.txt", separator="\t", include_header=False)
 
     def _write_field(self, field: str) -> None:
-        values = _change(self._bars) if field == "change" else self._bars[field]
+        is_given = field in self._bars.columns
+        values = self._bars[field] if is_given else _change(self._bars)
         table = np.full((len(self._codes), len(self._days)), np.nan, dtype="<f4")
         table[self._row, self._column] = values.cast(pl.Float32).to_numpy()
         for row, code in enumerate(self._codes):
             first, last = int(self._first[row]), int(self._last[row])
-            _write_bin(self._home(code), field, first, table[row, first : last + 1])
+            _write_bin(self._home(code), field.lower(), first, table[row, first : last + 1])
 
     def _write_index(self, code: str, levels: pl.DataFrame) -> None:
         own = levels.filter(pl.col(DATE).is_in(self._days)).sort(DATE)

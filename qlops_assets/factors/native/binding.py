@@ -14,15 +14,20 @@ from qlops_assets.factors.native.plan import Family, Plan, Step
 
 Bound = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
+# numpy's name -> ours, where a number is the second operand
+_MIXED_WITH_NUMBER: Final = {"add": "add_number", "divide": "divide_by_number"}
+_MIXED: Final = ("add", "subtract", "multiply", "divide")
+
 _NOTHING: Final[dict[str, Any]] = {}
 
 
 class Arena:
     """The memory of a plan's slots for up to ``size`` values; one for each thread."""
 
-    def __init__(self, plan: Plan, size: int) -> None:
+    def __init__(self, plan: Plan, size: int, longest: int, stride: int = 1) -> None:
         self._slots = [np.empty(slot.rows * size, slot.dtype) for slot in plan.slots]
         self._rows = [slot.rows for slot in plan.slots]
+        self.work = np.empty(_kernel("segments:work_size")(longest, stride))
 
     def rows(self, slot: int, size: int) -> Numbers:
         """Return a slot as rows of ``size`` values."""
@@ -95,21 +100,36 @@ class _Binder:
         else:
             inputs = tuple(self._last(operand, size) for operand in value.inputs)
             if value.kind == "ufunc":
-                self._calls.append((getattr(np, value.what), inputs, {"out": target}))
+                self._ufunc(value.what, inputs, target)
             elif value.kind == "cast":
-                self._call(np.copyto, target, inputs[0], "unsafe")
+                self._call(_kernel("elements:assign"), inputs[0], target)
             else:
                 condition, left, right = inputs
                 self._call(np.copyto, target, right, "unsafe")
                 self._call(np.copyto, target, left, "unsafe", condition)
         self._blank(place)
 
+    def _ufunc(self, name: str, inputs: tuple[Any, ...], target: Numbers) -> None:
+        """Call numpy, or our own loop where numpy would convert through a buffer."""
+        mixed = any(isinstance(i, np.ndarray) and i.dtype != target.dtype for i in inputs)
+        has_double = any(isinstance(i, np.ndarray) and i.dtype == np.float64 for i in inputs)
+        if mixed and has_double and target.dtype.kind == "f" and name in _MIXED:
+            arrays = [i for i in inputs if isinstance(i, np.ndarray)]
+            if len(arrays) == 2:
+                self._call(_kernel(f"elements:{name}"), *inputs, target)
+                return
+            if inputs[0] is arrays[0] and name in _MIXED_WITH_NUMBER:
+                kernel = _kernel(f"elements:{_MIXED_WITH_NUMBER[name]}")
+                self._call(kernel, inputs[0], float(inputs[1]), target)
+                return
+        self._calls.append((getattr(np, name), inputs, {"out": target}))
+
     def _shift(self, operand: int, days: int, target: Numbers) -> None:
         layout = self._layout
         size = min(target.size + max(days, 0) * layout.stride, self._array(operand).size)
         source, bounds = self._history(operand, size)
         arguments = (source, bounds, layout.stride, size - target.size, days, target)
-        self._call(_shift_kernel(), *arguments)
+        self._call(_kernel("shifts:shift"), *arguments)
 
     def _history(self, operand: int, size: int) -> tuple[Numbers, Numbers]:
         """Return the last values of an operand and the bounds of segments in them."""
@@ -132,8 +152,8 @@ class _Binder:
             operands.append(values)
         ages = layout.ages[layout.size - length :]
         settings = (bounds, layout.stride, length - size, family.windows)
-        arguments = (*operands, ages, *settings, family.requests, family.scores, out)
-        self._call(_kernel(family.kernel), *arguments)
+        arguments = (*operands, ages, *settings, family.requests, family.scores, self._arena.work, out)
+        self._call(_kernel(KERNELS[family.kernel]), *arguments)
         for member in family.members:
             self._blank(member)
 
@@ -148,7 +168,7 @@ class _Binder:
         if place in self._plan.straight:
             return
         row = self._out[place]
-        self._call(np.copyto, row, self._last(Place(self._nodes[place]), row.size), "unsafe")
+        self._call(_kernel("elements:assign"), self._last(Place(self._nodes[place]), row.size), row)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._calls.append((function, arguments, _NOTHING))
@@ -164,15 +184,9 @@ def _history_operands(plan: Plan) -> set[int]:
 
 @cache
 def _kernel(name: str) -> Callable[..., Any]:
-    module, _, function = KERNELS[name].partition(":")
+    """Return ``"module:function"`` of the kernels."""
+    module, _, function = name.partition(":")
     kernel: Callable[..., Any] = getattr(
         import_module(f"qlops_assets.factors.native.kernels.{module}"), function
     )
     return kernel
-
-
-@cache
-def _shift_kernel() -> Callable[..., Any]:
-    from qlops_assets.factors.native.kernels.shifts import shift
-
-    return shift  # type: ignore[no-any-return]

@@ -152,8 +152,9 @@ class Graph:
         return np.ones(1, self._dtype(operand)) if isinstance(operand, Place) else operand
 
     def _intern(self, kind: str, what: Any, inputs: tuple[Any, ...], dtype: DType) -> Place:
-        # 1 and 1.0 are equal to Python, and not to numpy.
-        key = (kind, what, tuple((type(i), i) for i in inputs), dtype)
+        # 1 and 1.0, 0.0 and -0.0 are equal to Python, and not to numpy.
+        same = tuple(i if isinstance(i, Place) else repr(i) for i in inputs)
+        key = (kind, what, same, dtype)
         if key not in self._known:
             self._known[key] = Place(len(self.values))
             self.values.append(Value(kind, what, inputs, dtype))

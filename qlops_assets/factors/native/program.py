@@ -71,11 +71,12 @@ class Program:
         out = np.empty((len(self.plan.graph.outputs), int(bounds[-1])), dtype)
         chunks = _chunks(bounds)
         size = max((int(bounds[b] - bounds[a]) for a, b in chunks), default=0)
+        longest = int(np.diff(bounds).max(initial=0))
         memory = local()
 
         def work(chunk: tuple[int, int]) -> None:
             if not hasattr(memory, "arena"):
-                memory.arena = Arena(self.plan, size)
+                memory.arena = Arena(self.plan, size, longest)
             begin, end = int(bounds[chunk[0]]), int(bounds[chunk[1]])
             layout = _histories(fields, bounds, chunk)
             run(bind(self.plan, layout, memory.arena, out[:, begin:end]))
@@ -117,7 +118,8 @@ class _Day:
         bounds = np.array([0, ages.size], np.int64)
         layout = Layout(flat, ages.ravel(), bounds, instruments, days=1, has_gaps=has_gaps)
         self._out = np.empty((len(program.plan.graph.outputs), instruments), np.float32)
-        self._calls = bind(program.plan, layout, Arena(program.plan, ages.size), self._out)
+        arena = Arena(program.plan, ages.size, ages.size, instruments)
+        self._calls = bind(program.plan, layout, arena, self._out)
 
     def compute(self, fields: Mapping[str, Numbers]) -> Columns:
         for name, table in self._fields.items():

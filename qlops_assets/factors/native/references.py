@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from qlops_assets.factors.grammar.expression import Call, Constant, Field, Node, walk
 from qlops_assets.factors.grammar.operators import OPERATORS, Kind
+from qlops_assets.factors.grammar.render import render
 
 
 @dataclass(slots=True)
@@ -55,7 +56,8 @@ class References:
         if not instrument:
             return tree
         for name, known in self.columns.items():
-            if known == (instrument, tree):
+            # By text: 1 and 1.0 are equal to Python, and not to numpy.
+            if known[0] == instrument and render(known[1]) == render(tree):
                 return Field(name)
         name = f"{instrument}#{len(self.columns)}"  # no field of the grammar has such a name
         self.columns[name] = (instrument, tree)

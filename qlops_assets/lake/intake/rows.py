@@ -23,7 +23,7 @@ _ACCEPTED_CODES: Final = (
     "codes are text (a number would lose the leading zeros of 000001) of at most 100 characters "
     "without slashes or control characters"
 )
-_ALIASES: Final = {
+ALIASES: Final = {
     INSTRUMENT: ("symbol", "code", "ticker", "ts_code", "order_book_id", "stock_code", "sid"),
     DATE: ("datetime", "trade_date", "timestamp", "time", "day", "trading_day"),
     "volume": ("vol", "volume_shares", "qty"),
@@ -149,7 +149,7 @@ class _Columns:
 
     def _missing(self, ours: str, wanted: str) -> UnusableFileError:
         lower = {name.lower(): name for name in self.schema.names}
-        likely = (wanted.lower(), ours, *_ALIASES.get(ours, ()))
+        likely = (wanted.lower(), ours, *ALIASES.get(ours, ()))
         near = next((lower[alias] for alias in likely if alias in lower), None)
         guess = f"; did you mean {near!r}?" if near else nearest(wanted, self.schema.names)
         mapped = "" if wanted == ours else f" (mapped to {ours!r})"

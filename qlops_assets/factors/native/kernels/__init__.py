@@ -10,6 +10,7 @@
 - ``windows``: ascending lengths in days, each at least 1;
 - ``requests``: rows of (statistic, place in ``windows``), one for each row of ``out``;
 - ``scores``: one further number for each request;
+- ``work``: float64 memory for the kernel's own use, of ``segments.work_size``;
 - ``out``: float64, requests by values.
 
 The loops run over lags outside and days inside: windows are nested, so that one scan up to the longest

@@ -20,12 +20,13 @@ _SMALLEST_SPREAD = 1e-14  # of a variance; below it pandas gives neither skewnes
 
 
 @compiled
-def deviations(x, ages, bounds, stride, first, windows, requests, scores, out):
+def deviations(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Skew, Kurt and Mad of one series; see the package. Two scans for each window."""
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, a, counts = np.empty(pad + most), np.empty(most), np.empty(pad + most)
-    sums = np.empty((5, TILE))
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, a, counts = work[:size], work[size : 2 * size], work[2 * size : 3 * size]
+    sums = work[3 * size : 3 * size + 5 * TILE].reshape(5, TILE)
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)

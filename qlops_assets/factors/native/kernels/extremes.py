@@ -18,15 +18,16 @@ MAX, MIN, IDX_MAX, IDX_MIN = range(4)
 
 
 @compiled
-def extremes(x, ages, bounds, stride, first, windows, requests, scores, out):
+def extremes(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Max and Min; IdxMax and IdxMin as days from the window's first to the first such value.
 
     A window with NaN has its first NaN as extreme place: that is what numpy's argmax finds.
     """
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, counts, values = np.empty(pad + most), np.empty(pad + most), np.empty(most)
-    best, lags = np.empty(TILE), np.empty(TILE)
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, counts = work[:size], work[size : 2 * size]
+    best, lags = work[2 * size : 2 * size + TILE], work[2 * size + TILE : 2 * size + 2 * TILE]
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)
@@ -37,10 +38,9 @@ def extremes(x, ages, bounds, stride, first, windows, requests, scores, out):
                 continue
             # The smallest of the values is the largest of their opposites.
             sign = -1.0 if what in (MIN, IDX_MIN) else 1.0
-            for i in range(n):
-                values[i] = sign * x[begin + i]
             missing = -np.inf if what in (MAX, MIN) else np.inf
-            load_filled(values[:n], ages[begin : begin + n], missing, -np.inf, pad, p)
+            own_ages = ages[begin : begin + n]
+            load_filled(x[begin : begin + n], sign, own_ages, missing, -np.inf, pad, p)
             for tile in range(first, n, TILE):
                 m = min(TILE, n - tile)
                 at = begin + tile

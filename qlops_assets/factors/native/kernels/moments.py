@@ -20,15 +20,17 @@ FLAT = 2e-05  # Qlib gives no Rsquare and no Corr where the standard deviation i
 
 
 @compiled
-def moments(x, ages, bounds, stride, first, windows, requests, scores, out):
+def moments(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Sum, Mean, Var, Std, Slope, Rsquare and Resi of one series; see the package."""
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, a = np.empty(pad + most), np.empty(most)
-    counts = np.empty((4, pad + most))
-    days = _days(pad + most, stride)
-    sums = np.empty((3, TILE))
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, a, days = work[:size], work[size : 2 * size], work[2 * size : 3 * size]
+    counts = work[3 * size : 7 * size].reshape(4, size)
+    sums = work[7 * size : 7 * size + 3 * TILE].reshape(3, TILE)
     level = _level(requests)
+    if level == 3:
+        _write_days(stride, days)
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)
@@ -66,14 +68,14 @@ def _level(requests):
 
 
 @compiled
-def _days(size, stride):
-    """Return the day of each place; the numbers only serve as positions on a line."""
-    days = np.empty(size)
-    for i in range(min(stride, size)):
-        days[i] = 0.0
-    for i in range(stride, size):
-        days[i] = days[i - stride] + 1.0
-    return days
+def _write_days(stride, days):
+    """Write the day of each place; the numbers only serve as positions on a line."""
+    if stride == 1:
+        for i in range(days.shape[0]):
+            days[i] = float(i)
+        return
+    for begin in range(0, days.shape[0], stride):
+        days[begin : begin + stride] = float(begin // stride)
 
 
 @compiled
@@ -84,10 +86,11 @@ def _count(p, days, stride, level, counts):
     if level == 3:
         firsts, squares = counts[1, :n], counts[2, :n]
         firsts[:stride], squares[:stride] = 0.0, 0.0
-        for i in range(stride, n):
-            there = days[i] if p[i] == p[i] else 0.0
-            firsts[i] = firsts[i - stride] + there
-            squares[i] = squares[i - stride] + there * there
+        for begin in range(stride, n, stride):
+            for i in range(begin, begin + stride):
+                there = days[i] if p[i] == p[i] else 0.0
+                firsts[i] = firsts[i - stride] + there
+                squares[i] = squares[i - stride] + there * there
 
 
 @compiled

@@ -3,7 +3,7 @@
 import numpy as np
 
 from qlops_assets.factors.native.compilation import compiled
-from qlops_assets.factors.native.kernels.moments import FLAT, STD, five, moments
+from qlops_assets.factors.native.kernels.moments import FLAT, five
 from qlops_assets.factors.native.kernels.segments import (
     TILE,
     clipped,
@@ -19,16 +19,17 @@ CORR, CORR_ALWAYS, COV = range(3)
 
 
 @compiled
-def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, out):
+def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Corr and Cov over days where both series have a value; see the package.
 
     As Qlib does, Corr is left out where either series by itself hardly moves in the window.
     """
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, q = np.empty(pad + most), np.empty(pad + most)
-    a, b, counts = np.empty(most), np.empty(most), np.empty(pad + most)
-    sums = np.empty((5, TILE))
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, q, counts = work[:size], work[size : 2 * size], work[2 * size : 3 * size]
+    a, b = work[3 * size : 4 * size], work[4 * size : 5 * size]
+    sums = work[5 * size : 5 * size + 5 * TILE].reshape(5, TILE)
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)
@@ -49,7 +50,8 @@ def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, out):
         if not together:
             o = out[:, begin - s * first : begin - s * first + n - first]
             for series in (x[begin : begin + n], y[begin : begin + n]):
-                _leave_out_flat(series, ages[begin : begin + n], stride, first, own, requests, o)
+                load(series, pad, p)
+                _leave_out_flat(p[: pad + n], pad, stride, first, own, requests, counts, o)
 
 
 @compiled
@@ -155,19 +157,50 @@ def _write(what, flat, n, sums, o):
 
 
 @compiled
-def _leave_out_flat(series, ages, stride, first, windows, requests, out):
-    """Blank Corr where this series by itself, with the days that the other lacks, is flat."""
-    wanted = np.empty((windows.shape[0], 2), np.int64)
-    for k in range(windows.shape[0]):
-        wanted[k, 0], wanted[k, 1] = STD, k
-    deviation = np.empty((windows.shape[0], out.shape[1]))
-    bounds = np.array([0, series.shape[0]])
-    moments(
-        series, ages, bounds, stride, first, windows, wanted, np.empty(0), deviation
-    )
+def _leave_out_flat(p, pad, stride, first, windows, requests, steps, out):
+    """Blank Corr where this series by itself, with the days that the other lacks, is flat.
+
+    In a flat window of so many values no two neighbours are further apart than ``far``. Where more
+    than one pair is (one may reach out of the window), there is nothing to look at.
+    """
+    n = out.shape[1]
+    far = FLAT * np.sqrt(2.0 * windows[-1])
+    _count_steps(p, pad, stride, far, steps)
     for r in range(requests.shape[0]):
-        if requests[r, 0] == CORR:
-            d = deviation[requests[r, 1]]
-            for i in range(d.shape[0]):
-                if d[i] <= FLAT:
-                    out[r, i] = np.nan
+        if requests[r, 0] != CORR:
+            continue
+        window = windows[requests[r, 1]]
+        at = pad + first
+        head = steps[at : at + n]
+        tail = steps[at - window * stride : at - window * stride + n]
+        for i in range(n):
+            if head[i] - tail[i] <= 1.0 and _is_flat(p, at + i, stride, window):
+                out[r, i] = np.nan
+
+
+@compiled
+def _count_steps(p, pad, stride, far, steps):
+    """Count up to each day the values that are far from the one before."""
+    steps[:pad] = 0.0
+    for column in range(stride):
+        last, count = np.nan, 0.0
+        for i in range(pad + column, p.shape[0], stride):
+            v = p[i]
+            if v == v:
+                count += 1.0 if abs(v - last) > far else 0.0
+                last = v
+            steps[i] = count
+
+
+@compiled
+def _is_flat(p, at, stride, window):
+    """Whether the standard deviation of a window is at most ``FLAT``."""
+    n, s1, s2, a = 0, 0.0, 0.0, np.nan
+    for lag in range(window):
+        v = p[at - lag * stride]
+        if v == v:
+            a = v if n == 0 else a
+            n += 1
+            s1 += v - a
+            s2 += (v - a) * (v - a)
+    return n > 1 and n * s2 - s1 * s1 <= FLAT * FLAT * n * (n - 1.0)

@@ -11,81 +11,56 @@ _VECTOR = 8  # values of a vector register: windows are kept in whole ones
 
 
 @compiled
-def quantiles(x, ages, bounds, stride, first, windows, requests, scores, out):
+def quantiles(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Quantile (linear between neighbours) and Med of one series; see the package.
 
-    A value leaves and one enters an ordered window by comparisons of neighbours alone, without a
-    search and without branches. Absent values are infinite: they stay behind all others.
+    Values are put in order by comparisons of neighbours alone, without a search and without
+    branches. Absent ones are infinite: they stay behind all others.
     """
-    most = longest(bounds) // stride
-    room = (min(windows[-1], max(most, 1)) // _VECTOR + 1) * _VECTOR
-    # For each window the present order and the one before, with a place on either side.
-    ordered = np.empty((windows.shape[0], 2, room + 2))
-    line, counts = np.empty(most), np.empty(most + 1, np.int64)
+    most = longest(bounds)
+    room = (min(windows[-1], max(most // stride, 1)) // _VECTOR + 1) * _VECTOR + 2
+    line = work[:most]
+    counts = work[most : 2 * most + 1]
     for s in range(bounds.shape[0] - 1):
-        days = (bounds[s + 1] - bounds[s]) // stride
-        own = clipped(windows, days)
-        for column in range(stride):
-            begin = bounds[s] + column
-            _load(x, begin, stride, line[:days], counts)
-            o = out[:, begin - s * first :]
-            _slide(line[:days], counts, own, first // stride, stride, ordered, requests, scores, o)
+        begin, n = bounds[s], bounds[s + 1] - bounds[s]
+        own = clipped(windows, n // stride)
+        for i in range(n):
+            v = x[begin + i]
+            line[i] = v if abs(v) < np.inf else np.inf
+        o = out[:, begin - s * first : begin - s * first + n - first]
+        if stride == 1:
+            # For each window the present order and the one before, with a place on either side.
+            ordered = np.empty((windows.shape[0], 2, room))
+            _slide(line[:n], counts, own, first, ordered, requests, scores, o)
+        else:
+            ordered = work[2 * most + 1 : 2 * most + 1 + own[-1] * stride].reshape(own[-1], stride)
+            for day in range(first // stride, n // stride):
+                to = (day - first // stride) * stride
+                here = o[:, to : to + stride]
+                _across(line, day, stride, own, ordered, requests, scores, here)
 
 
 @compiled
-def _load(x, begin, stride, line, counts):
-    counts[0] = 0
+def _slide(line, counts, windows, first, ordered, requests, scores, out):
+    """Write one instrument's days: each day a value enters every window, and one leaves."""
+    counts[0] = 0.0
     for t in range(line.shape[0]):
-        v = x[begin + t * stride]
-        there = abs(v) < np.inf
-        line[t] = v if there else np.inf
-        counts[t + 1] = counts[t] + (1 if there else 0)
-
-
-@compiled
-def _slide(line, counts, windows, skip, stride, ordered, requests, scores, out):
-    """Write the wanted days of one instrument."""
-    if line.shape[0] <= skip:
-        return
+        counts[t + 1] = counts[t] + (1.0 if line[t] < np.inf else 0.0)
     ordered[:] = np.inf
     ordered[:, :, 0] = -np.inf
-    now = _grow(line, windows, skip, ordered)
-    for t in range(skip, line.shape[0]):
-        if t > skip:
-            for k in range(windows.shape[0]):
-                w = windows[k]
-                leaving = line[t - w] if t >= w else np.inf
-                _exchange(ordered[k, now], ordered[k, 1 - now], w, leaving, line[t])
-            now = 1 - now
+    now = 0
+    for t in range(line.shape[0]):
+        for k in range(windows.shape[0]):
+            w = windows[k]
+            leaving = line[t - w] if t >= w else np.inf
+            _exchange(ordered[k, now], ordered[k, 1 - now], w, leaving, line[t])
+        now = 1 - now
+        if t < first:
+            continue
         for r in range(requests.shape[0]):
             k = requests[r, 1]
-            n = counts[t + 1] - counts[max(t + 1 - windows[k], 0)]
-            values = ordered[k, now, 1:]
-            out[r, (t - skip) * stride] = _value(values, n, requests[r, 0], scores[r])
-
-
-@compiled
-def _grow(line, windows, day, ordered):
-    """Put the windows that end on a day in order: each begins as the next shorter one."""
-    lag, now = 0, 0
-    for k in range(windows.shape[0]):
-        if k > 0:
-            ordered[k, now] = ordered[k - 1, now]
-        while lag < windows[k]:
-            value = line[day - lag] if lag <= day else np.inf
-            _exchange(ordered[k, now], ordered[k, 1 - now], windows[k], np.inf, value)
-            now = 1 - now
-            lag += 1
-    for k in range(windows.shape[0]):
-        last = _parity(windows[k])
-        if last != now:
-            ordered[k, now] = ordered[k, last]
-    return now
-
-
-@compiled
-def _parity(steps):
-    return steps % 2
+            n = int(counts[t + 1] - counts[max(t + 1 - windows[k], 0)])
+            out[r, t - first] = _value(ordered[k, now, 1:], n, requests[r, 0], scores[r])
 
 
 @compiled
@@ -99,6 +74,40 @@ def _exchange(here, there, window, leaving, entering):
         kept = same[i] if same[i] < leaving else following[i]
         kept = kept if kept < entering else entering
         target[i] = kept if kept > low else low
+
+
+@compiled
+def _across(line, day, stride, windows, ordered, requests, scores, out):
+    """Write one day of all instruments: each lag is put into the order of those before it."""
+    value = np.empty(stride)
+    lag = 0
+    for k in range(windows.shape[0]):
+        while lag < windows[k]:
+            if lag <= day:
+                value[:] = line[(day - lag) * stride : (day - lag + 1) * stride]
+            else:
+                value[:] = np.inf
+            for place in range(lag):
+                _push(ordered[place], value)
+            ordered[lag] = value
+            lag += 1
+        for r in range(requests.shape[0]):
+            if requests[r, 1] == k:
+                for j in range(stride):
+                    column = ordered[:lag, j]
+                    n = 0
+                    for i in range(lag):
+                        n += 1 if column[i] < np.inf else 0
+                    out[r, j] = _value(column, n, requests[r, 0], scores[r])
+
+
+@compiled
+def _push(row, value):
+    """Leave the smaller of each column in the row and carry the larger on."""
+    for j in range(row.shape[0]):
+        smaller = row[j] if row[j] < value[j] else value[j]
+        value[j] = value[j] if row[j] < value[j] else row[j]
+        row[j] = smaller
 
 
 @compiled

@@ -15,11 +15,12 @@ from qlops_assets.factors.native.kernels.segments import (
 
 
 @compiled
-def ranks(x, ages, bounds, stride, first, windows, requests, scores, out):
+def ranks(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """Rank as a share of the window's values, ties by their mean rank; see the package."""
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, counts, below = np.empty(pad + most), np.empty(pad + most), np.empty(TILE)
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, counts, below = work[:size], work[size : 2 * size], work[2 * size : 2 * size + TILE]
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)

@@ -26,29 +26,32 @@ def clipped(windows, days):
 
 
 @compiled
+def padding(windows, most, stride, first):
+    """Return how many absent values go before a segment, for the first output's longest window."""
+    return max((min(windows[-1], most // stride) + 1) * stride - first, stride)
+
+
+@compiled
 def load(x, pad, p):
     """Copy values behind ``pad`` absent ones; infinite becomes NaN; return whether one was."""
-    infinite = False
+    infinite = 0
     p[:pad] = np.nan
     q = p[pad : pad + x.shape[0]]
     for i in range(x.shape[0]):
         v = x[i]
-        bad = abs(v) == np.inf
-        infinite |= bad
-        q[i] = np.nan if bad else v
-    return infinite
+        infinite += 1 if abs(v) == np.inf else 0
+        q[i] = np.nan if abs(v) == np.inf else v
+    return infinite > 0
 
 
 @compiled
-def load_filled(x, ages, missing, absent, pad, p):
-    """Copy values, with one number for NaN or infinite ones and one for days before the first."""
+def load_filled(x, sign, ages, missing, absent, pad, p):
+    """Copy values times a sign, with one number for NaN or infinite and one for days before all."""
     p[:pad] = absent
     q = p[pad : pad + x.shape[0]]
     for i in range(x.shape[0]):
-        v = x[i]
-        q[i] = v if abs(v) < np.inf else missing
-        if ages[i] < 1:
-            q[i] = absent
+        v = sign * x[i] if abs(x[i]) < np.inf else missing
+        q[i] = v if ages[i] > 0 else absent
 
 
 @compiled
@@ -59,21 +62,37 @@ def last_values(p, pad, stride, a):
     members, whatever the level of the values.
     """
     n = a.shape[0]
-    for i in range(min(stride, n)):
-        a[i] = p[pad + i]
-    for i in range(stride, n):
-        v = p[pad + i]
-        a[i] = v if v == v else a[i - stride]
+    if stride == 1:
+        last = np.nan
+        for i in range(n):
+            last = p[pad + i] if p[pad + i] == p[pad + i] else last
+            a[i] = last
+        return
+    a[:stride] = p[pad : pad + stride]
+    for begin in range(stride, n, stride):
+        v, before = p[pad + begin : pad + begin + stride], a[begin - stride : begin]
+        o = a[begin : begin + stride]
+        for j in range(stride):
+            o[j] = v[j] if v[j] == v[j] else before[j]
 
 
 @compiled
 def running_counts(p, stride, c):
     """Write the number of values up to each place of a padded segment, by column of the stride."""
     n = c.shape[0]
-    for i in range(min(stride, n)):
-        c[i] = 1.0 if p[i] == p[i] else 0.0
-    for i in range(stride, n):
-        c[i] = c[i - stride] + (1.0 if p[i] == p[i] else 0.0)
+    if stride == 1:
+        count = 0.0
+        for i in range(n):
+            count += 1.0 if p[i] == p[i] else 0.0
+            c[i] = count
+        return
+    for j in range(stride):
+        c[j] = 1.0 if p[j] == p[j] else 0.0
+    for begin in range(stride, n, stride):
+        v, before = p[begin : begin + stride], c[begin - stride : begin]
+        o = c[begin : begin + stride]
+        for j in range(stride):
+            o[j] = before[j] + (1.0 if v[j] == v[j] else 0.0)
 
 
 @compiled
@@ -85,6 +104,6 @@ def window_counts(c, at, back, n):
 
 
 @compiled
-def padding(windows, most, stride):
-    """Return how many absent values go before a segment: a longest window and one day."""
-    return (min(windows[-1], most // stride) + 1) * stride
+def work_size(most, stride):
+    """Return how much memory the neediest kernel works with, for segments of that length."""
+    return 7 * (2 * most + 2 * stride) + 5 * TILE + 1

@@ -17,15 +17,16 @@ WMA, EMA, EMA_EXPANDING = range(3)
 
 
 @compiled
-def weighted(x, ages, bounds, stride, first, windows, requests, scores, out):
+def weighted(x, ages, bounds, stride, first, windows, requests, scores, work, out):
     """WMA with Qlib's division by the number of values; EMA as pandas' adjusted ewm.
 
     The score of an EMA is its smoothing factor; without a window Qlib takes one that falls as the
     history grows.
     """
     most = longest(bounds)
-    pad = padding(windows, most, stride)
-    p, counts, total = np.empty(pad + most), np.empty(pad + most), np.empty(TILE)
+    pad = padding(windows, most, stride, first)
+    size = pad + most
+    p, counts, total = work[:size], work[size : 2 * size], work[2 * size : 2 * size + TILE]
     for s in range(bounds.shape[0] - 1):
         begin, n = bounds[s], bounds[s + 1] - bounds[s]
         own = clipped(windows, n // stride)
