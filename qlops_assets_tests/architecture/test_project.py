@@ -100,7 +100,8 @@ def test_every_data_file_of_the_package_is_shipped() -> None:
     found = {
         path.suffix[1:]
         for path in (ROOT / "qlops_assets").rglob("*")
-        if path.is_file() and path.suffix not in {".py", ".pyc"} and path.name != "py.typed"
+        if path.is_file() and "__pycache__" not in path.parts
+        if path.suffix != ".py" and path.name != "py.typed"
     }
     assert found <= kinds
 

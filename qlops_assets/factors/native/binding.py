@@ -1,6 +1,6 @@
 """A plan tied to memory: calls of numpy and of kernels, ready to be made one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -53,6 +53,7 @@ class _Binder:
         self._graph = plan.graph
         self._nodes = list(plan.graph.outputs.values())
         self._written: dict[int, int] = {node: out for out, node in plan.straight.items()}
+        self._fields: Mapping[str, Numbers] = layout.fields
         self._arrays: dict[int, Numbers] = {}
         self._watched = _history_operands(plan) if layout.has_gaps else set()
         self._calls: list[Bound] = []
@@ -73,9 +74,7 @@ class _Binder:
     def _array(self, place: int) -> Numbers:
         """Return the values of a node, all that are kept of it."""
         value = self._graph.values[place]
-        if value.kind == "field":
-            return self._layout.fields[value.what]
-        return self._arrays[place]
+        return self._fields[value.what] if value.kind == "field" else self._arrays[place]
 
     def _last(self, operand: Any, size: int) -> Any:
         """Return the last values of an operand; a number as it is."""
@@ -152,7 +151,15 @@ class _Binder:
             operands.append(values)
         ages = layout.ages[layout.size - length :]
         settings = (bounds, layout.stride, length - size, family.windows)
-        arguments = (*operands, ages, *settings, family.requests, family.scores, self._arena.work, out)
+        arguments = (
+            *operands,
+            ages,
+            *settings,
+            family.requests,
+            family.scores,
+            self._arena.work,
+            out,
+        )
         self._call(_kernel(KERNELS[family.kernel]), *arguments)
         for member in family.members:
             self._blank(member)
@@ -177,7 +184,10 @@ class _Binder:
 def _history_operands(plan: Plan) -> set[int]:
     """Return the float nodes whose earlier days are looked at."""
     looked_at = {
-        node for value in plan.graph.values if value.kind in ("shift", "window") for node in value.nodes()
+        node
+        for value in plan.graph.values
+        if value.kind in ("shift", "window")
+        for node in value.nodes()
     }
     return {n for n in looked_at if plan.graph.values[n].kind != "field"}
 

@@ -7,11 +7,13 @@ it refuses to decorate at all, and then every process compiles for itself.
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
+
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +26,8 @@ def compiled(function: F) -> F:
     loops from being vector instructions.
     """
     try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+        machine_code = numba.njit(function, cache=True, **_OPTIONS)
     except RuntimeError as error:  # Numba's "no locator available": nowhere to write
         _LOG.warning("compiling %s anew in each process: %s", function.__name__, error)
-        return numba.njit(function, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+        machine_code = numba.njit(function, **_OPTIONS)
+    return machine_code  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ from qlops_assets.factors.windows import looking_back, read_looking_back
 
 _BLOCK: Final = 100  # instruments of one frame: bounds memory, and shows progress
 
+
 class NativeEngine:
     """Factors from numpy and compiled window scans: Qlib's values in a fraction of its time."""
 

@@ -91,7 +91,7 @@ class Graph:
                 done.append(self._call(node, inputs))
         place = done.pop()
         if not isinstance(place, Place):
-            raise TypeError("found a number; needs an expression with a field")  # noqa: TRY004
+            raise TypeError("found a number; needs an expression with a field")
         return place
 
     def _call(self, node: Call, inputs: tuple[Any, ...]) -> Place:

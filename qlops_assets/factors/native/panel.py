@@ -99,7 +99,9 @@ class Panel:
 
     def has_one_day_since(self, day: date) -> bool:
         """Whether only the last day of the calendar is that day or a later one."""
-        return int(np.searchsorted(self.calendar, np.datetime64(day, "D"))) == self.calendar.size - 1
+        return (
+            int(np.searchsorted(self.calendar, np.datetime64(day, "D"))) == self.calendar.size - 1
+        )
 
     def part(self, begin: int, end: int) -> "Panel":
         """Return the panel of some neighbouring instruments, over the same calendar."""
@@ -155,4 +157,3 @@ def _refuse_duplicates(bars: pl.DataFrame, column: Integers, starts: Integers) -
     if same.any():
         code, day = bars.select(KEY).row(int(np.argmax(same)))
         raise FactorError(f"bars frame: {code} has two bars of {day}; needs one row a day")
-

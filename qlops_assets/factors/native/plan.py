@@ -223,10 +223,9 @@ def _assign_slots(made: Plan, order: list[tuple[str, int]]) -> None:
     last = _last_uses(made, order, outputs)
     free: dict[Slot, list[int]] = defaultdict(list)
     ending: dict[int, list[int]] = defaultdict(list)
+    straight = set(made.straight.values())
     for at, (what, place) in enumerate(order):
-        if what == "output":
-            made.steps.append(Step(what, place))
-        elif what == "node" and place in made.straight.values():
+        if what == "output" or (what == "node" and place in straight):
             made.steps.append(Step(what, place))
         else:
             members = made.families[place].members if what == "family" else (place,)

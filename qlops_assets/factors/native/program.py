@@ -1,6 +1,6 @@
 """Factors made ready to be computed: parsed, merged into one graph and planned."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock, local
@@ -90,7 +90,8 @@ class Program:
         Args:
             fields: Field -> table of days by instruments, of at least ``plan.look_back`` days and
                 the last.
-            ages: For each place its row in the instrument's history, from 1; less where it has none.
+            ages: For each place its row in the instrument's history, from 1; less where there is
+                none.
 
         Returns:
             Factors by instruments.
@@ -108,7 +109,7 @@ class _Day:
     """A program tied to tables of one shape: all that a new day needs is to be filled in."""
 
     def __init__(self, program: Program, ages: Integers, *, has_gaps: bool) -> None:
-        days, instruments = ages.shape
+        instruments = ages.shape[1]
         self._fields = {
             value.what: np.empty(ages.shape, value.dtype)
             for value in program.plan.graph.values

@@ -1,8 +1,8 @@
 """Window operators as machine code. Every kernel takes the same arguments.
 
 - ``x`` (and ``y``): float64 values, segments one behind the other;
-- ``ages``: for every value its place in the instrument's own history, 1 for the first row, less than
-  1 where the instrument has no row yet;
+- ``ages``: for every value its place in the instrument's own history, 1 for the first row, less
+  than 1 where the instrument has no row yet;
 - ``bounds``: places where segments begin, and the end of the last;
 - ``stride``: values from one day to the next: 1 where a segment is one instrument's history, the
   number of instruments where a segment is a table of days by instruments;
@@ -13,8 +13,9 @@
 - ``work``: float64 memory for the kernel's own use, of ``segments.work_size``;
 - ``out``: float64, requests by values.
 
-The loops run over lags outside and days inside: windows are nested, so that one scan up to the longest
-serves all of them, and the inner loop is one vector instruction for eight days. Every value is
-computed from its own window alone, in the order of the lags, so that it does not depend on how much
-history came before. NaN counts as absent, as in pandas with ``min_periods=1``.
+The loops run over lags outside and days inside: windows are nested, so that one scan up to the
+longest serves all of them, and the inner loop is one vector instruction for eight days. Every value
+is computed from its own window alone, in the order of the lags, so that it does not depend on how
+much history came before. NaN counts as absent, as in pandas with ``min_periods=1``. Only where there
+is a single segment is ``first`` more than 0.
 """

@@ -1,4 +1,4 @@
-"""Skewness, kurtosis and mean absolute deviation: powers of distances from each window's own mean."""
+"""Skewness, kurtosis and mean absolute deviation: powers of distances from the window's mean."""
 
 import numpy as np
 
@@ -35,11 +35,21 @@ def deviations(x, ages, bounds, stride, first, windows, requests, scores, work, 
         running_counts(p[: pad + n], stride, counts[: pad + n])
         for tile in range(first, n, TILE):
             m = min(TILE, n - tile)
-            o = out[:, begin + tile - first : begin + tile - first + m]
+            to = begin + tile - first
             here = a[tile : tile + m]
             for r in range(requests.shape[0]):
                 window = own[requests[r, 1]]
-                _write(requests[r, 0], p, here, counts, pad + tile, stride, window, sums, o[r])
+                _write(
+                    requests[r, 0],
+                    p,
+                    here,
+                    counts,
+                    pad + tile,
+                    stride,
+                    window,
+                    sums,
+                    out[r, to : to + m],
+                )
 
 
 @compiled

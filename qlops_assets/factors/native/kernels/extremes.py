@@ -34,7 +34,7 @@ def extremes(x, ages, bounds, stride, first, windows, requests, scores, work, ou
         load(x[begin : begin + n], pad, p)
         running_counts(p[: pad + n], stride, counts[: pad + n])
         for what in range(4):
-            if not _asked(what, requests):
+            if not np.any(requests[:, 0] == what):
                 continue
             # The smallest of the values is the largest of their opposites.
             sign = -1.0 if what in (MIN, IDX_MIN) else 1.0
@@ -44,22 +44,27 @@ def extremes(x, ages, bounds, stride, first, windows, requests, scores, work, ou
             for tile in range(first, n, TILE):
                 m = min(TILE, n - tile)
                 at = begin + tile
-                o = out[:, at - first : at - first + m]
                 b, g = best[:m], lags[:m]
                 old = ages[at : at + m]
-                _tile(what, sign, p, counts, pad + tile, stride, own, old, requests, b, g, o)
+                _tile(
+                    what,
+                    sign,
+                    p,
+                    counts,
+                    pad + tile,
+                    stride,
+                    own,
+                    old,
+                    requests,
+                    b,
+                    g,
+                    out,
+                    at - first,
+                )
 
 
 @compiled
-def _asked(what, requests):
-    for r in range(requests.shape[0]):
-        if requests[r, 0] == what:
-            return True
-    return False
-
-
-@compiled
-def _tile(what, sign, p, counts, at, stride, windows, ages, requests, best, lags, out):
+def _tile(what, sign, p, counts, at, stride, windows, ages, requests, best, lags, out, to):
     m = best.shape[0]
     best[:], lags[:] = -np.inf, 0.0
     n = np.empty(m)
@@ -75,11 +80,12 @@ def _tile(what, sign, p, counts, at, stride, windows, ages, requests, best, lags
         window_counts(counts, at, windows[k] * stride, n)
         for r in range(requests.shape[0]):
             if requests[r, 0] == what and requests[r, 1] == k:
+                o = out[r, to : to + m]
                 if what in (MAX, MIN):
                     for i in range(m):
-                        out[r, i] = sign * best[i] if n[i] > 0 else np.nan
+                        o[i] = sign * best[i] if n[i] > 0 else np.nan
                 else:
-                    _write_places(ages, windows[k], lags, n, out[r])
+                    _write_places(ages, windows[k], lags, n, o)
 
 
 @compiled

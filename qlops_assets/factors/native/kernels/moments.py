@@ -1,4 +1,4 @@
-"""Sum, mean, variance and the line through a window: sums of values, squares and lag times value."""
+"""Sum, mean, variance and the line through a window: sums of values, squares, lag times value."""
 
 import numpy as np
 
@@ -44,12 +44,23 @@ def moments(x, ages, bounds, stride, first, windows, requests, scores, work, out
             _count_infinite(x[begin : begin + n], pad, stride, counts)
         for tile in range(first, n, TILE):
             m = min(TILE, n - tile)
-            o = out[:, begin + tile - first : begin + tile - first + m]
+            to = begin + tile - first
             _tile(
-                p, a[tile : tile + m], days, counts, pad + tile, stride, own, requests, level, sums, o
+                p,
+                a[tile : tile + m],
+                days,
+                counts,
+                pad + tile,
+                stride,
+                own,
+                requests,
+                level,
+                sums,
+                out,
+                to,
             )
             if infinite and level == 3:
-                _blank(counts[3], pad + tile, stride, own, requests, o)
+                _blank(counts[3], pad + tile, m, stride, own, requests, out, to)
 
 
 @compiled
@@ -103,7 +114,7 @@ def _count_infinite(x, pad, stride, counts):
 
 
 @compiled
-def _tile(p, a, days, counts, at, stride, windows, requests, level, sums, out):
+def _tile(p, a, days, counts, at, stride, windows, requests, level, sums, out, to):
     """Scan the lags for the days of one tile; write each window's statistics when it is full."""
     m = a.shape[0]
     s1, s2, sx = sums[0, :m], sums[1, :m], sums[2, :m]
@@ -118,7 +129,8 @@ def _tile(p, a, days, counts, at, stride, windows, requests, level, sums, out):
             lag += 1
         for r in range(requests.shape[0]):
             if requests[r, 1] == k:
-                _write(requests[r, 0], p, a, days, counts, at, stride, windows[k], s1, s2, sx, out[r])
+                o = out[r, to : to + m]
+                _write(requests[r, 0], p, a, days, counts, at, stride, windows[k], s1, s2, sx, o)
 
 
 @compiled
@@ -193,7 +205,9 @@ def _write(what, p, a, days, counts, at, stride, window, s1, s2, sx, o):
             for i in range(m):
                 o[i] = np.sqrt(o[i])
     else:
-        _write_line(what, p[at : at + m], days[at : at + m], counts, at, stride, back, n, s1, s2, sx, o)
+        _write_line(
+            what, p[at : at + m], days[at : at + m], counts, at, stride, back, n, s1, s2, sx, o
+        )
 
 
 @compiled
@@ -226,12 +240,12 @@ def _write_line(what, value, today, counts, at, stride, back, n, s1, s2, sx, o):
 
 
 @compiled
-def _blank(infinite, at, stride, windows, requests, out):
+def _blank(infinite, at, m, stride, windows, requests, out, to):
     """Give no line through a window with an infinite value: sums of it have no value."""
-    n = np.empty(out.shape[1])
+    n = np.empty(m)
     for r in range(requests.shape[0]):
         if requests[r, 0] >= SLOPE:
             window_counts(infinite, at, windows[requests[r, 1]] * stride, n)
-            for i in range(n.shape[0]):
+            for i in range(m):
                 if n[i] > 0:
-                    out[r, i] = np.nan
+                    out[r, to + i] = np.nan

@@ -41,17 +41,26 @@ def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, work, ou
         running_counts(p[: pad + n], stride, counts[: pad + n])
         for tile in range(first, n, TILE):
             m = min(TILE, n - tile)
-            o = out[:, begin + tile - first : begin + tile - first + m]
+            to = begin + tile - first
             _tile(
-                p, q, a[tile : tile + m], b[tile : tile + m], counts, pad + tile, stride, own,
+                p,
+                q,
+                a[tile : tile + m],
+                b[tile : tile + m],
+                counts,
+                pad + tile,
+                stride,
+                own,
                 requests,
-                FLAT if together else 0.0, sums[:, :m], o,
+                FLAT if together else 0.0,
+                sums,
+                out,
+                to,
             )
         if not together:
-            o = out[:, begin - s * first : begin - s * first + n - first]
             for series in (x[begin : begin + n], y[begin : begin + n]):
                 load(series, pad, p)
-                _leave_out_flat(p[: pad + n], pad, stride, first, own, requests, counts, o)
+                _leave_out_flat(p[: pad + n], pad, stride, first, own, requests, counts, out, begin)
 
 
 @compiled
@@ -66,7 +75,7 @@ def _keep_common(p, q):
 
 
 @compiled
-def _tile(p, q, a, b, counts, at, stride, windows, requests, flat, sums, out):
+def _tile(p, q, a, b, counts, at, stride, windows, requests, flat, sums, out, to):
     m = a.shape[0]
     sums[:] = 0.0
     n = np.empty(m)
@@ -81,7 +90,7 @@ def _tile(p, q, a, b, counts, at, stride, windows, requests, flat, sums, out):
         window_counts(counts, at, windows[k] * stride, n)
         for r in range(requests.shape[0]):
             if requests[r, 1] == k:
-                _write(requests[r, 0], flat, n, sums, out[r])
+                _write(requests[r, 0], flat, n, sums, out[r, to : to + m])
 
 
 @compiled
@@ -89,7 +98,8 @@ def _add(p, q, at, stride, a, b, sums):
     """Add one lag."""
     m = a.shape[0]
     p0, q0 = p[at : at + m], q[at : at + m]
-    sx, sy, sxx, syy, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
+    sx, sy, sxx = sums[0, :m], sums[1, :m], sums[2, :m]
+    syy, sxy = sums[3, :m], sums[4, :m]
     for i in range(m):
         d, e = p0[i] - a[i], q0[i] - b[i]
         d, e = d if d == d else 0.0, e if e == e else 0.0
@@ -106,13 +116,15 @@ def _add_five(p, q, at, stride, a, b, sums):
 
     In several loops: only with few arrays in a loop can the compiler check that they are apart.
     """
-    _add_powers(p, at, stride, a, sums[0], sums[2])
-    _add_powers(q, at, stride, b, sums[1], sums[3])
-    _add_products(p, q, at, stride, a, b, sums[4])
-    _add_products(p, q, at - 2 * stride, stride, a, b, sums[4])
+    m = a.shape[0]
+    _add_powers(p, at, stride, a, sums[0, :m], sums[2, :m])
+    _add_powers(q, at, stride, b, sums[1, :m], sums[3, :m])
+    total = sums[4, :m]
+    _add_products(p, q, at, stride, a, b, total)
+    _add_products(p, q, at - 2 * stride, stride, a, b, total)
     last = at - 4 * stride
-    p4, q4, total = p[last : last + a.shape[0]], q[last : last + a.shape[0]], sums[4]
-    for i in range(a.shape[0]):
+    p4, q4 = p[last : last + m], q[last : last + m]
+    for i in range(m):
         v = (p4[i] - a[i]) * (q4[i] - b[i])
         total[i] += v if v == v else 0.0
 
@@ -143,8 +155,10 @@ def _add_powers(p, at, stride, a, s1, s2):
 @compiled
 def _write(what, flat, n, sums, o):
     least = flat if what == CORR else 0.0
-    sx, sy, sxx, syy, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
-    for i in range(o.shape[0]):
+    m = o.shape[0]
+    sx, sy, sxx = sums[0, :m], sums[1, :m], sums[2, :m]
+    syy, sxy = sums[3, :m], sums[4, :m]
+    for i in range(m):
         c = n[i]
         both = c * sxy[i] - sx[i] * sy[i]
         if what == COV:
@@ -157,13 +171,13 @@ def _write(what, flat, n, sums, o):
 
 
 @compiled
-def _leave_out_flat(p, pad, stride, first, windows, requests, steps, out):
+def _leave_out_flat(p, pad, stride, first, windows, requests, steps, out, to):
     """Blank Corr where this series by itself, with the days that the other lacks, is flat.
 
     In a flat window of so many values no two neighbours are further apart than ``far``. Where more
     than one pair is (one may reach out of the window), there is nothing to look at.
     """
-    n = out.shape[1]
+    n = p.shape[0] - pad - first
     far = FLAT * np.sqrt(2.0 * windows[-1])
     _count_steps(p, pad, stride, far, steps)
     for r in range(requests.shape[0]):
@@ -175,7 +189,7 @@ def _leave_out_flat(p, pad, stride, first, windows, requests, steps, out):
         tail = steps[at - window * stride : at - window * stride + n]
         for i in range(n):
             if head[i] - tail[i] <= 1.0 and _is_flat(p, at + i, stride, window):
-                out[r, i] = np.nan
+                out[r, to + i] = np.nan
 
 
 @compiled

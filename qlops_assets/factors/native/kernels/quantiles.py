@@ -27,21 +27,20 @@ def quantiles(x, ages, bounds, stride, first, windows, requests, scores, work, o
         for i in range(n):
             v = x[begin + i]
             line[i] = v if abs(v) < np.inf else np.inf
-        o = out[:, begin - s * first : begin - s * first + n - first]
+        to = begin - s * first
         if stride == 1:
             # For each window the present order and the one before, with a place on either side.
             ordered = np.empty((windows.shape[0], 2, room))
-            _slide(line[:n], counts, own, first, ordered, requests, scores, o)
+            _slide(line[:n], counts, own, first, ordered, requests, scores, out, to)
         else:
             ordered = work[2 * most + 1 : 2 * most + 1 + own[-1] * stride].reshape(own[-1], stride)
             for day in range(first // stride, n // stride):
-                to = (day - first // stride) * stride
-                here = o[:, to : to + stride]
-                _across(line, day, stride, own, ordered, requests, scores, here)
+                here = to + day * stride - first
+                _across(line, day, stride, own, ordered, requests, scores, out, here)
 
 
 @compiled
-def _slide(line, counts, windows, first, ordered, requests, scores, out):
+def _slide(line, counts, windows, first, ordered, requests, scores, out, to):
     """Write one instrument's days: each day a value enters every window, and one leaves."""
     counts[0] = 0.0
     for t in range(line.shape[0]):
@@ -60,7 +59,7 @@ def _slide(line, counts, windows, first, ordered, requests, scores, out):
         for r in range(requests.shape[0]):
             k = requests[r, 1]
             n = int(counts[t + 1] - counts[max(t + 1 - windows[k], 0)])
-            out[r, t - first] = _value(ordered[k, now, 1:], n, requests[r, 0], scores[r])
+            out[r, to + t - first] = _value(ordered[k, now, 1:], n, requests[r, 0], scores[r])
 
 
 @compiled
@@ -77,7 +76,7 @@ def _exchange(here, there, window, leaving, entering):
 
 
 @compiled
-def _across(line, day, stride, windows, ordered, requests, scores, out):
+def _across(line, day, stride, windows, ordered, requests, scores, out, to):
     """Write one day of all instruments: each lag is put into the order of those before it."""
     value = np.empty(stride)
     lag = 0
@@ -98,7 +97,7 @@ def _across(line, day, stride, windows, ordered, requests, scores, out):
                     n = 0
                     for i in range(lag):
                         n += 1 if column[i] < np.inf else 0
-                    out[r, j] = _value(column, n, requests[r, 0], scores[r])
+                    out[r, to + j] = _value(column, n, requests[r, 0], scores[r])
 
 
 @compiled

@@ -28,12 +28,12 @@ def ranks(x, ages, bounds, stride, first, windows, requests, scores, work, out):
         running_counts(p[: pad + n], stride, counts[: pad + n])
         for tile in range(first, n, TILE):
             m = min(TILE, n - tile)
-            o = out[:, begin + tile - first : begin + tile - first + m]
-            _tile(p, counts, pad + tile, stride, own, requests, below[:m], o)
+            to = begin + tile - first
+            _tile(p, counts, pad + tile, stride, own, requests, below[:m], out, to)
 
 
 @compiled
-def _tile(p, counts, at, stride, windows, requests, below, out):
+def _tile(p, counts, at, stride, windows, requests, below, out, to):
     m = below.shape[0]
     today, n = p[at : at + m], np.empty(m)
     below[:] = 0.0
@@ -45,9 +45,10 @@ def _tile(p, counts, at, stride, windows, requests, below, out):
         window_counts(counts, at, windows[k] * stride, n)
         for r in range(requests.shape[0]):
             if requests[r, 1] == k:
+                o = out[r, to : to + m]
                 for i in range(m):
                     v = today[i]
-                    out[r, i] = (below[i] + 1.0) / 2.0 / n[i] if v == v else np.nan
+                    o[i] = (below[i] + 1.0) / 2.0 / n[i] if v == v else np.nan
 
 
 @compiled
