@@ -56,8 +56,10 @@ def convert(
     """
     from pathlib import Path
 
-    from qlops_assets.lake.conversions.forms import Form, Wanted, write_content
+    from qlops_assets.lake.conversions.forms import Form, Wanted, require_free, write_content
 
+    folder = Path(out).absolute()
+    require_free(folder)
     codes = instruments.split(",") if instruments else None
     wanted = Wanted(
         is_bars=dataset == "bars",
@@ -72,9 +74,7 @@ def convert(
             content = _of_home(shell, wanted, form)
         else:
             content = _of_path(Path(origin), wanted, from_format, progress)
-        summary = write_content(
-            content, form, Path(out).absolute(), is_one_file=one_file, progress=progress
-        )
+        summary = write_content(content, form, folder, is_one_file=one_file, progress=progress)
     _emit(shell, summary)
 
 

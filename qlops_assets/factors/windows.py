@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
-from qlops_assets.core.months import month_of, months_between
+from qlops_assets.core.months import month_of
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.datasets import bars_dataset
 

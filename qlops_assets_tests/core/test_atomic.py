@@ -11,6 +11,7 @@ import pytest
 
 from qlops_assets.core.atomic import (
     new_folder,
+    output_folder,
     read_json,
     remove_folder,
     remove_leftovers,
@@ -149,3 +150,38 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == value
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
     assert read_json(tmp_path / "b.json") is None
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_output_folder_takes_an_empty_place(tmp_path: Path, is_there: bool) -> None:
+    if is_there:
+        (tmp_path / "out").mkdir()
+    with output_folder(tmp_path / "out") as made:
+        (made / "a").write_text("a")
+        assert not list((tmp_path / "out").glob("*"))
+    assert names(tmp_path / "out") == ["a"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_output_folder_never_takes_the_place_of_anything(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "folder", "link"):
+        with pytest.raises(FileExistsError, match="not empty"), output_folder(tmp_path / name):
+            raise AssertionError
+    assert names(tmp_path) == ["file", "folder", "link"]
+
+
+def test_output_folder_that_another_filled_meanwhile_is_an_error(tmp_path: Path) -> None:
+    def both_fill(out: Path) -> None:
+        with output_folder(out) as made:
+            (made / "a").write_text("ours")
+            out.mkdir()
+            (out / "a").write_text("theirs")
+
+    with pytest.raises(FileExistsError, match="not empty"):
+        both_fill(tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "theirs"
+    assert names(tmp_path) == ["out"]

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from qlops_assets.lake.instruments import canonical
+from qlops_assets.lake.instruments import canonical, canonical_codes, folder_name
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,8 @@ def test_canonical_of_an_impossible_code_is_refused(code: str) -> None:
 
 def test_canonical_codes_survive_pandas_reading_a_list_as_qlib_does(tmp_path) -> None:
     words = ["NA", "NULL", "NaN", "None", "n/a".replace("/", ""), "nan", "#NA", "<NA>", "TRUE"]
-    codes = [canonical(word) for word in words]
+    words += ["1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "-nan", "null"]
+    codes = list(dict.fromkeys(canonical(word) for word in words))
     path = tmp_path / "all.txt"
     path.write_text("".join(f"{code}\t2020-01-01\t2020-12-31\n" for code in codes))
     # Qlib 0.9.7, data/storage/file_storage.py: read_csv without keep_default_na.
@@ -51,3 +52,28 @@ def test_canonical_codes_survive_pandas_reading_a_list_as_qlib_does(tmp_path) ->
         path, sep="\t", usecols=[0, 1, 2], names=["inst", "start", "end"], dtype={"inst": str}
     )
     assert read["inst"].tolist() == codes
+
+
+def test_codes_are_mapped_each_to_its_own_instrument() -> None:
+    assert canonical_codes(["sh.600000", "NA", "BRK.B", "sh.600000"]) == {
+        "BRK.B": "BRK.B",
+        "NA": "NA_",
+        "sh.600000": "SH600000",
+    }
+
+
+@pytest.mark.parametrize(
+    "codes", [("brka", "BRKA"), ("SH600000", "600000.XSHG"), ("CON", "con_"), (" AAPL", "AAPL")]
+)
+def test_two_codes_of_one_instrument_are_refused(codes: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="which both mean"):
+        canonical_codes(codes)
+
+
+@pytest.mark.parametrize(
+    "code", ["SH600000", "con", "PRN", "COM0", "lpt9", "COM10", "CON_", "BRK.B", "^GSPC", "Aux"]
+)
+def test_folder_of_a_code_is_where_qlib_looks(code: str) -> None:
+    from qlib.utils import code_to_fname
+
+    assert folder_name(code) == code_to_fname(code).lower()

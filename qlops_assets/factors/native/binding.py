@@ -80,7 +80,7 @@ class _Binder:
         """Return the last values of an operand; a number as it is."""
         if not isinstance(operand, Place):
             return operand
-        array = self._array(operand.place)
+        array: Numbers = self._array(operand.place)
         return array if array.size == size else array[array.size - size :]
 
     def _target(self, place: int, step: Step) -> Numbers:

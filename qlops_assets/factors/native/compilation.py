@@ -22,8 +22,8 @@ def compiled(function: F) -> F:
     """Return the function as machine code that runs without Python's lock.
 
     No relaxed arithmetic: IEEE results, whatever the vector width, so that a value does not depend
-    on where in a loop it was computed. Division follows IEEE too: Python's check for zero would keep
-    loops from being vector instructions.
+    on where in a loop it was computed. Division follows IEEE too: Python's check for zero would
+    keep loops from being vector instructions.
     """
     try:
         machine_code = numba.njit(function, cache=True, **_OPTIONS)

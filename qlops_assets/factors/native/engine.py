@@ -13,10 +13,10 @@ from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.native.factors import Factors
 from qlops_assets.factors.native.panel import Panel
-from qlops_assets.factors.native.program import Columns
+from qlops_assets.factors.native.program import Columns, blocks
 from qlops_assets.factors.windows import looking_back, read_looking_back
 
-_BLOCK: Final = 100  # instruments of one frame: bounds memory, and shows progress
+_BLOCK_ROWS: Final = 250_000  # of one frame: bounds memory, and shows progress
 
 
 class NativeEngine:
@@ -62,9 +62,12 @@ class NativeEngine:
         if bars.is_empty():
             return
         panel = Panel.of(bars)
+        if first is not None and factors.look_back is not None and panel.has_one_day_since(first):
+            yield _frame(panel, factors.last_day(panel), factors.names, panel.since(first))
+            report.report("factors", len(panel.codes), len(panel.codes))
+            return
         fields = factors.fields(panel, threads)
-        for begin in range(0, len(panel.codes), _BLOCK):
-            end = min(begin + _BLOCK, len(panel.codes))
+        for begin, end in blocks(panel.bounds, _BLOCK_ROWS):
             part = panel.part(begin, end)
             rows = slice(int(panel.bounds[begin]), int(panel.bounds[end]))
             own = {name: values[rows] for name, values in fields.items()}

@@ -65,11 +65,7 @@ class Factors:
     def last_day(self, panel: Panel) -> Columns:
         """Return every factor for the instruments that have a row on the panel's last day."""
         days = min((self.look_back or 0) + 1, panel.calendar.size)
-        rows, ages = _last_rows(panel, days)
-        tables = {}
-        for name, values in self.fields(panel, 1).items():
-            tables[name] = values[rows]
-            tables[name][ages < 1] = np.nan
+        tables, ages = last_tables(panel, self.fields(panel, 1), days)
         return self.program.compute_last_day(tables, ages)
 
     def _of_another(self, panel: Panel, column: str, threads: int) -> NDArray[Any]:
@@ -98,13 +94,22 @@ def _aligned_dtype(program: Program) -> np.dtype[Any]:
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _last_rows(panel: Panel, days: int) -> tuple[Integers, Integers]:
-    """Return the rows of the last days of each instrument that has one on the last, and their ages.
+def last_tables(
+    panel: Panel, fields: Mapping[str, NDArray[Any]], days: int
+) -> tuple[dict[str, NDArray[Any]], Integers]:
+    """Return the last days of the instruments that have a row on the last, as tables.
 
-    Both by days and instruments; where an instrument has no row yet, its first stands in.
+    Returns:
+        Field -> days by instruments, NaN where an instrument has no row yet; and the place of each
+        row in its instrument's history, from 1, less than 1 where there is none.
     """
     begins, ends = panel.bounds[:-1], panel.bounds[1:]
     present = panel.first + (ends - begins) == panel.calendar.size
     begin, end = begins[present], ends[present]
     rows = end[None, :] - np.arange(days, 0, -1, dtype=np.int64)[:, None]
-    return np.maximum(rows, begin[None, :]), rows - begin[None, :] + 1
+    ages = rows - begin[None, :] + 1
+    rows = np.maximum(rows, begin[None, :])
+    tables = {name: values[rows] for name, values in fields.items()}
+    for table in tables.values():
+        table[ages < 1] = np.nan
+    return tables, ages

@@ -16,7 +16,7 @@ from qlops_assets.factors.native.layout import Integers, Layout, Numbers
 from qlops_assets.factors.native.plan import Plan, plan
 
 # Values of one run: so many that Python's share is small, so few that they stay in the cache.
-_CHUNK: Final = 20_000
+_CHUNK: Final = 40_000
 
 _FLOAT32: Final = np.dtype(np.float32)
 
@@ -69,7 +69,7 @@ class Program:
             Factors by rows; each factor is contiguous.
         """
         out = np.empty((len(self.plan.graph.outputs), int(bounds[-1])), dtype)
-        chunks = _chunks(bounds)
+        chunks = blocks(bounds, _CHUNK)
         size = max((int(bounds[b] - bounds[a]) for a, b in chunks), default=0)
         longest = int(np.diff(bounds).max(initial=0))
         memory = local()
@@ -139,14 +139,14 @@ def _each(work: Any, chunks: list[tuple[int, int]], threads: int) -> None:
             pass
 
 
-def _chunks(bounds: Integers) -> list[tuple[int, int]]:
-    """Return ranges of whole instruments of about equal numbers of rows."""
-    chunks, begin = [], 0
+def blocks(bounds: Integers, rows: int) -> list[tuple[int, int]]:
+    """Return ranges of whole instruments with at least so many rows each, but for the last."""
+    found, begin = [], 0
     for i in range(1, bounds.size):
-        if bounds[i] - bounds[begin] >= _CHUNK or i == bounds.size - 1:
-            chunks.append((begin, i))
+        if bounds[i] - bounds[begin] >= rows or i == bounds.size - 1:
+            found.append((begin, i))
             begin = i
-    return chunks
+    return found
 
 
 def _histories(fields: Mapping[str, Numbers], bounds: Integers, chunk: tuple[int, int]) -> Layout:

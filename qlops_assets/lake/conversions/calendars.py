@@ -92,8 +92,10 @@ def days_of_text(values: pl.Series, timezone: str | None = None) -> pl.Series:
     Raises:
         ValueError: a text is no day, or its day is ambiguous.
     """
-    texts = values.drop_nulls().unique()
-    days = {text: day_of(text, timezone) for text in texts}
+    plain = values.str.to_date("%Y-%m-%d", strict=False, exact=True)
+    if plain.null_count() == values.null_count():
+        return plain
+    days = {text: day_of(text, timezone) for text in values.drop_nulls().unique()}
     return values.replace_strict(days, default=None, return_dtype=pl.Date)
 
 

@@ -203,6 +203,9 @@ class _File:
         return values
 
     def _numbers(self, text: pl.DataFrame, name: str) -> pl.Series:
+        numbers = text[name].cast(pl.Float64, strict=False)
+        if numbers.null_count() == text[name].null_count():
+            return numbers.fill_nan(None)
         cells = text[name].str.strip_chars()
         given = cells.is_not_null() & ~cells.str.to_lowercase().is_in(list(_MISSING))
         numbers = cells.cast(pl.Float64, strict=False)

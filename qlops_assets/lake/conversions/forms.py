@@ -182,6 +182,16 @@ def bars_content(settings: Settings, wanted: Wanted, *, with_lists: bool) -> Con
     return lake_content(settings, bars_dataset(settings), wanted, with_lists=with_lists)
 
 
+def require_free(folder: Path) -> None:
+    """Refuse a folder that holds something, before any work is done for it.
+
+    Raises:
+        ConversionError: it is not empty, or no folder.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConversionError(folder, "is there already and not empty", "name a new folder")
+
+
 def write_content(
     content: Content,
     form: Form,
@@ -195,8 +205,7 @@ def write_content(
     Raises:
         ConversionError: the folder holds something, or the content does not fit the form.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConversionError(folder, "is there already and not empty", "name a new folder")
+    require_free(folder)
     _write(content, form, folder, is_one_file=is_one_file, progress=progress)
     files = [path for path in folder.rglob("*") if path.is_file()]
     days = content.frame[DATE]

@@ -4,7 +4,7 @@ Every array is made here, of a known element type, from bytes whose number is ch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -63,19 +63,30 @@ def frame_of(record: Record) -> PlainFrame:
     blocks, axes = _of(state.get("_mgr"), "blocks").args
     labels, levels = _labels(axes[0]), _levels(axes[1])
     height = levels[0].height
+    if any(level.height != height for level in levels):
+        raise ValueError("index levels of different lengths")
     found: dict[int, Level] = {}
     for block in blocks:
         values, placement, *_ = _of(block, "block").args
-        table, zone = _values(values)
-        rows = table.reshape(1, -1) if table.ndim == 1 else table
+        columns = _columns(values)
         places = _places(placement, len(labels))
-        if rows.shape != (len(places), height):
-            raise ValueError(f"a block of {rows.shape} for {len(places)} columns, {height} rows")
-        for place, row in zip(places, rows, strict=True):
-            found[place] = Level(labels[place], row, zone=zone)
+        if len(columns) != len(places) or any(column.height != height for column in columns):
+            raise ValueError(f"a block that is not of {len(places)} columns and {height} rows")
+        for place, column in zip(places, columns, strict=True):
+            found[place] = replace(column, name=labels[place])
     if len(found) != len(labels):
         raise ValueError(f"{len(labels)} labels and {len(found)} columns")
     return PlainFrame(levels, [found[place] for place in range(len(labels))])
+
+
+def _columns(values: Any) -> list[Level]:
+    if isinstance(values, Record) and values.meaning == "backed":
+        level = _level(values, None)
+        if level.codes is not None:
+            return [level]
+    table, zone = _values(values)
+    rows = table.reshape(1, -1) if table.ndim == 1 else table
+    return [Level(None, row, zone=zone) for row in rows]
 
 
 def _of(value: Any, *meanings: str) -> Record:
@@ -91,7 +102,7 @@ def _places(placement: Any, count: int) -> list[int]:
     else:
         places = [int(place) for place in _array(placement)]
     if any(not 0 <= place < count for place in places):
-        raise ValueError(f"columns at {places} of {count}")
+        raise ValueError(f"a column beyond the {count} labels")
     return places
 
 
@@ -102,8 +113,12 @@ def _labels(index: Any) -> list[Any]:
         raise ValueError(f"{levels[0].height} columns")
     parts = []
     for level in levels:
-        values = list(level.values)
+        values = level.values.tolist()
+        if level.codes is not None and level.codes.min(initial=0) < 0:
+            raise ValueError("a label that is missing")
         parts.append(values if level.codes is None else [values[c] for c in level.codes])
+    if any(not isinstance(part, str | int | float) for label in parts for part in label):
+        raise TypeError("a label that is no text")
     return parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
 
 
@@ -115,7 +130,9 @@ def _levels(index: Any) -> list[Level]:
         return [_coded(*parts) for parts in zip(levels, codes, names, strict=True)]
     if cls.meaning == "range index":
         count = len(range(state["start"], state["stop"], state["step"]))
-        return [Level(state.get("name"), np.broadcast_to(np.int64(0), count))]  # needs no memory
+        # A range as long as a pickle likes needs no memory; the number of a row means nothing.
+        long = np.broadcast_to(np.int64(0), count)
+        return [Level(state.get("name"), np.arange(count) if count <= _MOST_COLUMNS else long)]
     return [_level(state["data"], state.get("name"))]
 
 
@@ -161,7 +178,7 @@ def _values(value: Any) -> tuple[Array, str | None]:
 def _zone(zone: Any) -> str:
     record = _of(zone, "named zone", "utc", "fixed zone")
     if record.meaning == "named zone":
-        return str(record.args[0])
+        return _text(record.args[0])
     if record.meaning == "utc":
         return "UTC"
     days, seconds, _ = _of(record.args[0], "timedelta").args
@@ -179,7 +196,7 @@ def _array(value: Any) -> Array:
         order = "F" if is_fortran else "C"
     shape = tuple(int(size) for size in shape)
     if not 1 <= len(shape) <= _DIMENSIONS or min(shape) < 0 or order not in {"C", "F"}:
-        raise ValueError(f"an array of shape {shape}")
+        raise ValueError(f"an array of {len(shape)} dimensions, or of a size below 0")
     kind = _dtype(dtype)
     if kind == np.dtype(object):
         return _objects(raw, shape, order)
@@ -194,7 +211,7 @@ def _objects(raw: Any, shape: Sequence[int], order: Any) -> Array:
         raise ValueError(f"objects that do not fill an array of shape {shape}")
     made = np.empty(len(raw), dtype=object)
     for place, value in enumerate(raw):
-        if isinstance(value, str | int | float | tuple):
+        if isinstance(value, str | int | float):
             made[place] = value
         elif value is not None and getattr(value, "meaning", "") != "missing":
             raise ValueError(f"found {type(value).__name__} among texts and numbers")
@@ -203,16 +220,16 @@ def _objects(raw: Any, shape: Sequence[int], order: Any) -> Array:
 
 def _dtype(value: Any) -> np.dtype[Any]:
     record = _of(value, "dtype")
-    name, state = str(record.args[0]), record.state
+    name, state = _text(record.args[0]), record.state
     if name not in _ELEMENTS:
-        raise ValueError(f"elements of type {name!r}")
+        raise ValueError(f"elements of type {name[:20]!r}")
     order = state[1] if state[1] in {"<", ">", "|"} else "="
     if name != "M8":
         return np.dtype(object) if name[0] == "O" else np.dtype(f"{order}{name}")
     raw_unit, multiple, *_ = state[-1][1]
     unit = _bytes(raw_unit).decode("ascii")
     if unit not in _UNITS or multiple != 1:
-        raise ValueError(f"times in {multiple} {unit}")
+        raise ValueError("times in another unit than those of pandas")
     return np.dtype(f"{order}M8[{unit}]")
 
 
@@ -221,10 +238,16 @@ def _bytes(value: Any) -> bytes | bytearray:
         text, encoding = value.args
         if encoding != "latin1":
             raise ValueError(f"bytes in {encoding!r}")
-        return str(text).encode("latin-1")
+        return _text(text).encode("latin-1")
     if isinstance(value, bytes | bytearray):
         return value
     raise ValueError(f"found {type(value).__name__} in the place of bytes")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"found {type(value).__name__} in the place of a text")
+    return value
 
 
 def _list(value: Any) -> list[Any]:

@@ -19,7 +19,15 @@ from qlops_assets.lake.conversions.pickle_records import ACCEPTED, load_records
 from qlops_assets.lake.intake.dates import trading_days
 from qlops_assets.lake.intake.rows import ALIASES
 
-_LAYOUT: Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+_LAYOUT: Final = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_pickle(path: Path, *, is_bars: bool = True, timezone: str | None = None) -> pl.DataFrame:
@@ -75,15 +83,15 @@ class _Pickled:
         for level in unnamed if len(self._levels) > 1 else []:
             if (level.values.dtype.kind == "M") == (ours == DATE):
                 return level
-        listed = [str(level.name) for level in self._levels]
+        listed = [level.name for level in self._levels if isinstance(level.name, str)]
         found = f"has no {ours}; index levels: {named(listed)}; columns: {named([*self._columns])}"
         raise ConversionError(self._path, found, ACCEPTED)
 
     def _codes(self, level: Level) -> pl.Series:
-        values = list(level.values)
+        values = level.values.tolist()
         wrong = [value for value in values if value is not None and not isinstance(value, str)]
         if wrong:
-            found = f"its codes are not text, the first is {wrong[0]!r}"
+            found = f"its codes are not text, the first is of type {type(wrong[0]).__name__}"
             raise ConversionError(self._path, found, "codes are text: a number loses leading zeros")
         return self._spread(pl.Series(INSTRUMENT, values, dtype=pl.String), level)
 
@@ -102,17 +110,19 @@ class _Pickled:
 
     def _numbers(self, name: str, level: Level) -> pl.Series:
         values = level.values
-        if values.dtype.kind == "O":
+        if values.dtype.kind == "O" and level.codes is None:
             try:
                 return pl.Series(name, [None if v is None else float(v) for v in values])
             except (TypeError, ValueError) as error:
                 found = f"column {name!r} holds other things than numbers"
                 raise ConversionError(self._path, found, "numbers are accepted") from error
-        if values.dtype.kind not in "fiub":
-            found = f"column {name!r} is {values.dtype}"
+        if level.codes is not None or values.dtype.kind not in "fiub":
+            kind = "of categories" if level.codes is not None else values.dtype
+            found = f"column {name!r} is {kind}"
             raise ConversionError(self._path, found, "numbers are accepted")
-        kind = np.float32 if values.dtype.itemsize <= 4 and values.dtype.kind == "f" else np.float64
-        return pl.Series(name, np.ascontiguousarray(values, dtype=kind))
+        is_small = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+        wanted = np.float32 if is_small else np.float64
+        return pl.Series(name, np.ascontiguousarray(values, dtype=wanted))
 
 
 def _plain_name(label: Any) -> str:
@@ -123,9 +133,8 @@ def _plain_name(label: Any) -> str:
 def _days_of(level: Level, timezone: str | None) -> pl.Series:
     values = level.values
     if values.dtype.kind != "M":
-        return days_of_text(
-            pl.Series([str(v) if v is not None else None for v in values]), timezone
-        )
+        texts = [None if value is None else str(value) for value in values.tolist()]
+        return days_of_text(pl.Series(texts, dtype=pl.String), timezone)
     if level.zone is None:
         return pl.Series(values.astype("M8[D]")).cast(pl.Date)
     unit = np.datetime_data(values.dtype)[0]

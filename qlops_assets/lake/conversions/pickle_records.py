@@ -5,7 +5,9 @@ stands for a class of ours that only keeps what it is given; any other name ends
 ``pickle_frame`` then reads out of the records what pandas and NumPy would have built.
 """
 
+import io
 import pickle
+import pickletools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -52,6 +54,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "pytz._p": "named zone",
 }
 _OFFSETS: Final = "pandas._libs.tslibs.offsets"  # an index's frequency, which is not looked at
+_MEMO_PUTS: Final = frozenset(["PUT", "BINPUT", "LONG_BINPUT"])
 _DAMAGED: Final = (
     pickle.UnpicklingError,
     AttributeError,
@@ -60,6 +63,7 @@ _DAMAGED: Final = (
     KeyError,
     MemoryError,
     OverflowError,
+    RecursionError,
     TypeError,
     UnicodeDecodeError,
     ValueError,
@@ -94,8 +98,9 @@ def load_records(path: Path) -> Record:
             damaged, or holds something else.
     """
     try:
-        with path.open("rb") as file:
-            found = _Records(file, path).load()
+        content = path.read_bytes()
+        _refuse_greed(content)
+        found = _Records(io.BytesIO(content), path).load()
     except OSError as error:
         raise ConversionError(path, f"cannot be read ({error.strerror})", ACCEPTED) from error
     except _DAMAGED as error:
@@ -105,6 +110,17 @@ def load_records(path: Path) -> Record:
         kind = found.meaning if isinstance(found, Record) else type(found).__name__
         raise ConversionError(path, f"holds a {kind}, not a DataFrame", ACCEPTED)
     return found
+
+
+def _refuse_greed(content: bytes) -> None:
+    """Refuse a pickle whose few bytes ask for much memory: its lengths and memo places are false.
+
+    Raises:
+        ValueError: an argument is longer than the pickle, or a memo place is beyond its opcodes.
+    """
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if opcode.name in _MEMO_PUTS and isinstance(argument, int) and argument > number:
+            raise ValueError(f"memo place {argument} at opcode {number}")
 
 
 class _Records(pickle.Unpickler):
