@@ -85,7 +85,7 @@ class _Binder:
 
     def _target(self, place: int, step: Step) -> Numbers:
         if step.slot is None:
-            target = self._out[self._written[place]]
+            target: Numbers = self._out[self._written[place]]
         else:
             target = self._arena.rows(step.slot, self._size(place))[0]
         self._arrays[place] = target
