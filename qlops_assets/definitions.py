@@ -34,9 +34,11 @@ def build_definitions(settings: Settings) -> "dg.Definitions":
 def _definitions(settings: Settings) -> "dg.Definitions":
     import dagster as dg
 
-    from qlops_assets.defs.automation import build_automation, build_jobs
+    from qlops_assets.defs.automation import build_automation, build_jobs, build_schedules
     from qlops_assets.defs.deployment.assets import build_assets as deployment_assets
     from qlops_assets.defs.factors.assets import build_assets as factor_assets
+    from qlops_assets.defs.factors.checks import build_checks as factor_checks
+    from qlops_assets.defs.factors.report_asset import factor_report
     from qlops_assets.defs.lake.assets import build_assets as lake_assets
     from qlops_assets.defs.lake.first_month import known_first_month
     from qlops_assets.defs.partitions import build_partitions
@@ -48,11 +50,14 @@ def _definitions(settings: Settings) -> "dg.Definitions":
         assets=[
             *lake_assets(partitions),
             *factor_assets(partitions, settings),
+            factor_report,
             *TRAINING_ASSETS,
             *deployment_assets(partitions),
         ],
+        asset_checks=factor_checks(),
         jobs=build_jobs(),
         sensors=build_automation(partitions),
+        schedules=build_schedules(),
         resources={"platform": Platform(settings)},
         # One process a run: importing Qlib once, not once a step, and Qlib's state is per process.
         executor=dg.in_process_executor,

@@ -76,7 +76,8 @@ def command(function: F) -> F:
         except (QlopsError, OSError) as error:  # OSError: a full disk, a home that is not ours
             if debug:
                 raise
-            tell(type(error).__name__, str(error), as_json=as_json)
+            excerpt = error.excerpt if isinstance(error, QlopsError) else ""
+            tell(type(error).__name__, str(error), as_json=as_json, excerpt=excerpt)
             ctx.exit(2 if isinstance(error, SettingsError) else 1)
         except KeyboardInterrupt:
             ctx.exit(interrupted())

@@ -14,4 +14,6 @@ PRICES: Final = ("open", "high", "low", "close")
 REQUIRED: Final = (INSTRUMENT, DATE, *PRICES, "volume")
 OPTIONAL: Final = ("vwap", "amount", "factor")
 BARS: Final = (INSTRUMENT, DATE, *PRICES, "volume", "vwap", "factor")
+# What an expression can read; ``change`` is computed from the closes.
+FIELDS: Final = (*PRICES, "volume", "vwap", "factor", "change")
 LABEL: Final = "LABEL0"

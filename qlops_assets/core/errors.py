@@ -13,6 +13,11 @@ from pathlib import Path
 class QlopsError(Exception):
     """Something the user can understand and act on; never a programming mistake."""
 
+    @property
+    def excerpt(self) -> str:
+        """Lines at the end of the message that keep their shape: a text and a mark below it."""
+        return ""
+
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return ``"; did you mean 'x'?"`` when a known name is close to the given one, else ``""``."""
@@ -111,15 +116,37 @@ class ExpressionError(FactorError):
 
     def __init__(self, text: str, position: int, found: str, accepted: str) -> None:
         self.text, self.position, self.found, self.accepted = text, position, found, accepted
-        excerpt, caret = _around(text, position)
         super().__init__(
-            f"expression, character {position + 1}: {found}; {accepted}\n"
-            f"  {excerpt}\n  {' ' * caret}^"
+            f"expression, character {position + 1}: {found}; {accepted}\n{self.excerpt}"
         )
+
+    @property
+    def excerpt(self) -> str:
+        """The text around the character, and a mark below it."""
+        line, caret = _around(self.text, self.position)
+        return f"  {line}\n  {' ' * caret}^"
 
     def __reduce__(self) -> tuple[type, tuple[str, int, str, str]]:
         # An exception is pickled by its message alone otherwise, and could not leave a worker.
         return type(self), (self.text, self.position, self.found, self.accepted)
+
+
+class CustomFactorError(FactorError):
+    """A factor of the user's own cannot be used.
+
+    Attributes:
+        where: File and key, or other place, where it was written.
+        found: What is wrong with it.
+    """
+
+    def __init__(self, where: str, found: FactorError) -> None:
+        self.where, self.found = where, found
+        super().__init__(f"{where}: {found}")
+
+    @property
+    def excerpt(self) -> str:
+        """The excerpt of what is wrong."""
+        return self.found.excerpt
 
 
 def _around(text: str, position: int, width: int = 60) -> tuple[str, int]:
@@ -129,6 +156,14 @@ def _around(text: str, position: int, width: int = 60) -> tuple[str, int]:
     shown = "".join(c if c.isprintable() else " " for c in text[first:last])
     before, after = "… " if first else "", " …" if last < len(text) else ""
     return before + shown + after, len(before) + position - first
+
+
+class SelectionError(QlopsError):
+    """A saved selection of factors is missing, damaged, or cannot be saved."""
+
+    def __init__(self, where: Path | str, found: str, accepted: str) -> None:
+        self.where, self.found, self.accepted = str(where), found, accepted
+        super().__init__(f"{where}: {found}; {accepted}")
 
 
 class TrainingError(QlopsError):

@@ -96,6 +96,7 @@ class TrainingSettings:
 
     Attributes:
         model: A name of the model catalog.
+        features: What it sees: sets (``alpha158``, ``custom``), factors, ``selection:NAME``.
         train_end: Last day of training; with ``valid_end`` instead of shares.
         valid_end: Last day of validation.
         train_share: Share of the calendar for training where no dates are given.
@@ -117,6 +118,7 @@ class TrainingSettings:
     """
 
     model: str = "lightgbm"
+    features: tuple[str, ...] = ("alpha158",)
     train_end: date | None = None
     valid_end: date | None = None
     train_share: float = 0.6
@@ -135,6 +137,39 @@ class TrainingSettings:
     region: str = "cn"
     min_rank_ic: float = 0.0
     min_days: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class FactorReportSettings:
+    """``[factor_report]``: how factors are analysed, and what one has to be to be selected.
+
+    Attributes:
+        horizon_days: Days between buying, on the close after the signal's day, and selling.
+        decay_days: The decay is measured over horizons of 1 to so many days.
+        quantiles: Into how many a day's instruments are sorted.
+        cluster_correlation: Factors whose |rank correlation| reaches it are one cluster.
+        false_discovery: ``fdr_bh`` (Benjamini–Hochberg) or ``fdr_by`` (Benjamini–Yekutieli).
+        most_q_value: A selected factor's Rank IC is a discovery at this false discovery rate.
+        least_rank_ic: Its mean |Rank IC| is at least this.
+        least_sign_stability: In this share of years its Rank IC has the sign of the whole.
+        least_coverage: This share of its rows has a value.
+        most_correlation: Its |rank correlation| with each stronger selected one is below this.
+        one_per_cluster: Whether at most one of a cluster is selected.
+        most_factors: At most so many are selected; any number where None.
+    """
+
+    horizon_days: int = 1
+    decay_days: int = 20
+    quantiles: int = 5
+    cluster_correlation: float = 0.7
+    false_discovery: str = "fdr_bh"
+    most_q_value: float = 0.05
+    least_rank_ic: float = 0.0
+    least_sign_stability: float = 0.6
+    least_coverage: float = 0.5
+    most_correlation: float = 0.7
+    one_per_cluster: bool = False
+    most_factors: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +208,18 @@ class ConsoleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that is configured, and every path that follows from it."""
+    """Everything that is configured, and every path that follows from it.
+
+    ``[factors]`` holds the user's own factors: a Qlib expression by name.
+    """
 
     home: Path = Path(DEFAULT_HOME)
     source: SourceSettings = field(default_factory=SourceSettings)
     simulated: SimulatedSettings = field(default_factory=SimulatedSettings)
     universe: UniverseSettings = field(default_factory=UniverseSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
+    factors: dict[str, str] = field(default_factory=dict)
+    factor_report: FactorReportSettings = field(default_factory=FactorReportSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
@@ -234,6 +274,11 @@ class Settings:
         return self.home / "source.json"
 
     @property
+    def factors_file(self) -> Path:
+        """Where ``qlops factor add`` keeps the user's own factors."""
+        return self.home / "factors.json"
+
+    @property
     def source_folder(self) -> Path:
         """The folder the bars are read from."""
         if self.source.path is not None:
@@ -255,6 +300,11 @@ class Settings:
     def journal_url(self) -> str:
         """SQLAlchemy URL of the journal."""
         return self.database_url or f"sqlite:///{self.home / 'journal.db'}"
+
+    @property
+    def selections(self) -> Path:
+        """Folder of saved selections of factors."""
+        return self.home / "selections"
 
     @property
     def models(self) -> Path:

@@ -47,7 +47,7 @@ def _section(value: Any, hint: Any, where: str) -> Any:
         item = typing.get_args(hint)[1]
         if not isinstance(value, dict):
             raise SettingsError(f"{where}: was {value!r}, must be a table")
-        return {key: _section(entry, item, f"{where}.{key}") for key, entry in value.items()}
+        return {key: _value(entry, item, f"{where}.{key}") for key, entry in value.items()}
     if not isinstance(value, dict):
         raise SettingsError(f"{where}: was {value!r}, must be a table")
     hints = typing.get_type_hints(hint)

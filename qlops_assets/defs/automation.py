@@ -1,17 +1,22 @@
 """Everything that starts by itself, on one page.
 
 - ``source_files_changed`` (sensor): new or changed files → ``raw_bars``, ``bars`` of their months
-- ``automation`` (declarative): changed ``bars`` → ``alpha158_factors`` of the months that see them
+- ``automation`` (declarative): changed ``bars`` → ``alpha158_factors`` and ``custom_factors`` of
+  the months that see them; changed definitions or engine → all their months
+- ``weekly_factor_report`` (schedule): Saturdays, factor rows without a report → ``factor_report``
 """
 
 from typing import Any
 
 import dagster as dg
 
+from qlops_assets.defs.factors.report_asset import REPORT_JOB
+from qlops_assets.defs.factors.report_schedule import weekly_factor_report
 from qlops_assets.defs.lake.sensors import BARS_JOB, build_sensors
 from qlops_assets.defs.partitions import Partitions
 
 FACTORS_JOB = "refresh_factors"
+CUSTOM_FACTORS_JOB = "refresh_custom_factors"
 TRAINING_JOB = "train_model"
 DEPLOYMENT_JOB = "deploy_model"
 
@@ -34,6 +39,16 @@ def build_jobs() -> list[Any]:
             description="Bars → Alpha158, for some months.",
         ),
         dg.define_asset_job(
+            CUSTOM_FACTORS_JOB,
+            selection=["custom_factors"],
+            description="Bars → your own factors, for some months.",
+        ),
+        dg.define_asset_job(
+            REPORT_JOB,
+            selection=["factor_report"],
+            description="Stored factors → how well each foretells returns, over all history.",
+        ),
+        dg.define_asset_job(
             TRAINING_JOB,
             selection=["training_set", "trained_model", "model_evaluation"],
             description="Train and evaluate one model version.",
@@ -52,8 +67,13 @@ def build_automation(partitions: Partitions) -> list[dg.SensorDefinition]:
         *build_sensors(partitions),
         dg.AutomationConditionSensorDefinition(
             "automation",
-            target=dg.AssetSelection.assets("alpha158_factors"),
+            target=dg.AssetSelection.assets("alpha158_factors", "custom_factors"),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,
         ),
     ]
+
+
+def build_schedules() -> list[dg.ScheduleDefinition]:
+    """Return every schedule; all of them run from the start."""
+    return [weekly_factor_report]

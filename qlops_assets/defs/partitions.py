@@ -1,13 +1,16 @@
 """The partitions of the assets and how they map onto each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
+from qlops_assets.core.months import months_between
 from qlops_assets.core.settings import Settings
 
 FALLBACK_FIRST_MONTH = "2010-01"
+_PARTITION_TAG = "dagster/partition"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 VERSION_DIMENSION = "model_version"
 ENVIRONMENT_DIMENSION = "environment"
 
@@ -55,7 +58,13 @@ def partition_key(month: str) -> str:
 
 def month_range_tags(first: str, last: str) -> dict[str, str]:
     """Return the run tags that make one run materialize a range of months."""
-    return {
-        "dagster/asset_partition_range_start": partition_key(first),
-        "dagster/asset_partition_range_end": partition_key(last),
-    }
+    return dict(zip(_RANGE_TAGS, (partition_key(first), partition_key(last)), strict=True))
+
+
+def months_of_run(tags: Mapping[str, str]) -> list[str]:
+    """Return the months that a run with such tags materializes; none where it names none."""
+    if _PARTITION_TAG in tags:
+        return months_of([tags[_PARTITION_TAG]])
+    if all(tag in tags for tag in _RANGE_TAGS):
+        return months_between(*months_of([tags[tag] for tag in _RANGE_TAGS]))
+    return []

@@ -7,13 +7,12 @@ from typing import Final, Protocol
 import polars as pl
 
 from qlops_assets.core.catalog import Catalog
-from qlops_assets.core.columns import DATE, INSTRUMENT, REQUIRED
+from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, REQUIRED
 from qlops_assets.core.errors import FactorError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.grammar.names import require_fields
 from qlops_assets.factors.grammar.parser import parse
-from qlops_assets.lake.qlib_bin import FIELDS
 
 NATIVE: Final = "native"
 
@@ -86,7 +85,7 @@ def require_bars(bars: pl.DataFrame) -> None:
     """Refuse a frame that is not one of bars.
 
     Raises:
-        FactorError: it lacks a required column, or has no row.
+        FactorError: it lacks a required column, has no row, or a column is of the wrong type.
     """
     missing = [column for column in REQUIRED if column not in bars.columns]
     if missing:
@@ -95,6 +94,19 @@ def require_bars(bars: pl.DataFrame) -> None:
         )
     if bars.is_empty():
         raise FactorError("bars frame: has no row; needs at least one")
+    _require_types(bars)
+
+
+def _require_types(bars: pl.DataFrame) -> None:
+    for column, wanted in ((INSTRUMENT, pl.String), (DATE, pl.Date)):
+        found = bars.schema[column]
+        if found != wanted:
+            raise FactorError(f"bars frame: column {column!r} is {found}; needs {wanted}")
+        if nulls := bars.get_column(column).null_count():
+            raise FactorError(f"bars frame: {nulls} rows have no {column}; each needs one")
+    for column in FIELDS:
+        if column in bars.columns and not bars.schema[column].is_numeric():
+            raise FactorError(f"bars frame: column {column!r} is {bars.schema[column]}, no number")
 
 
 def require_expressions(

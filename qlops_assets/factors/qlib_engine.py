@@ -16,6 +16,7 @@ import polars as pl
 from qlops_assets.core.columns import DATE, INSTRUMENT
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
+from qlops_assets.factors.grammar.look_back import instruments as named_instruments
 from qlops_assets.factors.grammar.look_back import look_back
 from qlops_assets.factors.grammar.parser import parse
 from qlops_assets.factors.grammar.render import render
@@ -137,6 +138,17 @@ def rendered(expressions: Mapping[str, str]) -> dict[str, str]:
     return {name: render(parse(text, look_ahead=True)) for name, text in expressions.items()}
 
 
+def _look_back(expressions: Mapping[str, str]) -> int | None:
+    """Return how many days Qlib needs before the first; None for all it has.
+
+    All where an expression names an instrument: Qlib fails where that has no bars in a window.
+    """
+    trees = [parse(text, look_ahead=True) for text in expressions.values()]
+    days = [None if named_instruments(tree) else look_back(tree) for tree in trees]
+    known = [d for d in days if d is not None]
+    return max(known, default=0) if len(known) == len(days) else None
+
+
 class QlibEngine:
     """Factors by ``qlib.data.D.features`` over a bin provider built from the bars."""
 
@@ -145,9 +157,7 @@ class QlibEngine:
     ) -> pl.DataFrame:
         """Return the factor frame of a bars frame, by way of a temporary provider."""
         if since is not None:
-            days = [look_back(parse(text, look_ahead=True)) for text in expressions.values()]
-            known = [d for d in days if d is not None]
-            bars = looking_back(bars, since, max(known) if len(known) == len(days) else None)
+            bars = looking_back(bars, since, _look_back(expressions))
             return self.evaluate(expressions, bars).filter(pl.col(DATE) >= since)
         with tempfile.TemporaryDirectory(prefix="qlops-provider-") as folder:
             provider = Path(folder) / "provider"
@@ -168,6 +178,9 @@ class QlibEngine:
         """Yield the factors of the lake's bars, a block of instruments at a time."""
         provider = build_provider(settings, progress=progress or Unreported())
         instruments = provider_instruments(provider)
-        request = Request(provider, rendered(expressions), instruments, first, last)
+        # Qlib would begin a window before the first day, also for what remembers all history.
+        begin = None if _look_back(expressions) is None else first
+        request = Request(provider, rendered(expressions), instruments, begin, last)
         jobs = settings.features.jobs or min(4, len(os.sched_getaffinity(0)))
-        yield from compute_blocks(request, jobs=jobs, progress=progress)
+        for frame in compute_blocks(request, jobs=jobs, progress=progress):
+            yield frame if first is None else frame.filter(pl.col(DATE) >= first)

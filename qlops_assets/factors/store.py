@@ -1,139 +1,233 @@
 """Factor rows by month, recomputed only for months whose bars or definitions changed."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import accumulate
+from typing import Final
 
 import polars as pl
 
-from qlops_assets.core.columns import DATE, KEY
+from qlops_assets.core.columns import DATE
 from qlops_assets.core.digests import combined_digest
-from qlops_assets.core.errors import DatasetMissingError, FactorError
+from qlops_assets.core.errors import DatasetMissingError
 from qlops_assets.core.months import (
     contiguous_spans,
     first_day,
+    month_of,
     months_between,
     next_month,
     shifted,
 )
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
-from qlops_assets.factors.alpha158 import alpha158_digest, alpha158_expressions
 from qlops_assets.factors.engine import ENGINES
-from qlops_assets.factors.gaps import gap_digests
-from qlops_assets.factors.look_back import LOOK_BACK_DAYS, LOOK_BACK_MONTHS
+from qlops_assets.factors.missing import FactorReport, missing_counts, require_values
+from qlops_assets.factors.sets import ALPHA158, ROWS, FactorSet, look_back_months
+from qlops_assets.lake.calendar import trading_days
 from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset
+from qlops_assets.lake.gaps import gap_digests
 
-# One factor of each price, without a window.
-_SAME_DAY = ("KMID", "OPEN0", "HIGH0", "LOW0", "VWAP0")
+_MONTH: Final = "_month"
+# Values of four bytes that are held at once; twice that is needed while they are computed.
+_VALUES_AT_ONCE: Final = 200_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class FactorReport:
-    """One month of factor rows: its partition and the share of cells without a value."""
-
-    partition: PartitionInfo
-    missing_share: float
+def factor_dataset(settings: Settings, name: str) -> MonthlyDataset:
+    """Return the dataset of the rows of a factor set of this source."""
+    return MonthlyDataset(settings.lake / name, ROWS[name])
 
 
 def alpha158_dataset(settings: Settings) -> MonthlyDataset:
     """Return the dataset of Alpha158 rows of this source."""
-    return MonthlyDataset(settings.lake / "alpha158", "alpha158_factors")
+    return factor_dataset(settings, ALPHA158)
 
 
-def alpha158_inputs(settings: Settings, months: Sequence[str]) -> dict[str, str]:
-    """Return for each month the digest of the bars that its factors are computed from.
+def factor_inputs(settings: Settings, factors: FactorSet, months: Sequence[str]) -> dict[str, str]:
+    """Return for each month that has bars the digest of what its factors are computed from.
 
-    They are those of the month and of the months it looks back to; and where a source leaves days
-    of an instrument out, whether it has a later bar, because that decides which rows there are.
+    Those are the bars of the month and of the months it looks back to; and where a source leaves
+    days of an instrument out, whether it has a later bar: that decides which rows there are.
     """
     bars = bars_dataset(settings)
     digests = {month: info.digest for month, info in bars.infos().items()}
-    gaps = gap_digests(bars) if digests else {}
-    inputs = {}
+    wanted = [month for month in months if month in digests]
+    if not wanted:
+        return {}
+    gaps = gap_digests(bars)
+    made = {}
+    for month, first in _first_months(settings, factors.look_back, min(digests), wanted).items():
+        window = months_between(first, month)
+        made[month] = combined_digest(
+            d for m in window for d in (digests.get(m, ""), gaps.get(m, ""))
+        )
+    return made
+
+
+def _first_months(
+    settings: Settings, days: int | None, earliest: str, months: Sequence[str]
+) -> dict[str, str]:
+    """Return for each month the first of those that its factors look back to.
+
+    As many months as a daily calendar needs, and more where this source's calendar is sparser.
+    """
+    if days is None:
+        return dict.fromkeys(months, earliest)
+    calendar = trading_days(settings)
+    firsts = {}
     for month in months:
-        if month in digests:
-            window = months_between(shifted(month, -LOOK_BACK_MONTHS), month)
-            gap = [gaps[month]] if month in gaps else []
-            inputs[month] = combined_digest([*(digests.get(m, "") for m in window), *gap])
-    return inputs
+        before = bisect_left(calendar, first_day(month)) - days
+        reached = month_of(calendar[max(0, before)])
+        firsts[month] = max(earliest, min(reached, shifted(month, -look_back_months(days))))
+    return firsts
 
 
-def stale_months(settings: Settings, months: Sequence[str]) -> list[str]:
+def stale_months(settings: Settings, factors: FactorSet, months: Sequence[str]) -> list[str]:
     """Return those of the months whose factors are missing or out of date."""
-    wanted = alpha158_inputs(settings, months)
-    return alpha158_dataset(settings).stale(wanted, code_version(settings))
+    wanted = factor_inputs(settings, factors, months)
+    return factor_dataset(settings, factors.name).stale(wanted, factors.code_version(settings))
 
 
-def code_version(settings: Settings) -> str:
-    """Return what the values depend on besides the bars: definitions and engine."""
-    return f"{settings.features.engine}-{alpha158_digest()[:12]}"
-
-
-def build_alpha158(
-    settings: Settings, months: Sequence[str], *, progress: Progress | None = None
+def build_factors(
+    settings: Settings,
+    factors: FactorSet,
+    months: Sequence[str],
+    *,
+    progress: Progress | None = None,
 ) -> dict[str, FactorReport]:
-    """Compute and store the 158 factors of the given months; return a report by month.
+    """Compute and store the factors of the given months; return a report by month.
 
-    Months without bars are removed. A span of neighbouring months is one computation.
+    Months without bars are removed, and all where the set is empty. A span of neighbouring months
+    is one computation.
 
     Raises:
         DatasetMissingError: there are no bars at all.
         FactorError: a factor came out empty.
     """
-    bars = bars_dataset(settings)
-    if not bars.months():
-        raise DatasetMissingError("bars", months, "materialize raw_bars and bars first")
-    inputs = alpha158_inputs(settings, months)
-    dataset = alpha158_dataset(settings)
+    dataset = factor_dataset(settings, factors.name)
+    inputs: dict[str, str] = {}
+    if factors.expressions:
+        if not bars_dataset(settings).months():
+            raise DatasetMissingError("bars", months, "materialize raw_bars and bars first")
+        inputs = factor_inputs(settings, factors, months)
     for month in set(months) - set(inputs):
         dataset.remove(month)
+    build = _Build(settings, factors, inputs)
     reports: dict[str, FactorReport] = {}
     for first, last in contiguous_spans(inputs):
-        blocks = list(_compute(settings, first, last, progress or Unreported()))
-        _require_values(blocks, last)
-        for month in months_between(first, last):
-            frame = _month(blocks, month)
-            partition = dataset.write(
-                month, frame, inputs=inputs[month], code=code_version(settings)
-            )
-            reports[month] = FactorReport(partition, _missing_share(frame))
+        reports |= build.span(first, last, progress or Unreported())
     return reports
 
 
-def _compute(
-    settings: Settings, first: str, last: str, progress: Progress
-) -> Iterator[pl.DataFrame]:
-    engine = ENGINES.load(settings.features.engine)()
-    yield from engine.from_lake(
-        settings,
-        alpha158_expressions(),
-        first=first_day(first),
-        last=first_day(next_month(last)),
-        progress=progress,
-    )
+class _Build:
+    """One computation of months whose inputs are known."""
 
+    def __init__(self, settings: Settings, factors: FactorSet, inputs: Mapping[str, str]) -> None:
+        self._settings, self._factors, self._inputs = settings, factors, inputs
+        self._dataset = factor_dataset(settings, factors.name)
+        self._bars = bars_dataset(settings)
 
-def _month(blocks: Sequence[pl.DataFrame], month: str) -> pl.DataFrame:
-    start, end = first_day(month), first_day(next_month(month))
-    inside = (pl.col(DATE) >= start) & (pl.col(DATE) < end)
-    return pl.concat([block.filter(inside) for block in blocks]).sort(KEY)
+    def span(self, first: str, last: str, progress: Progress) -> dict[str, FactorReport]:
+        """Compute and store neighbouring months, as many at once as the memory should hold."""
+        reports: dict[str, FactorReport] = {}
+        pieces = self._pieces(months_between(first, last))
+        for done, piece in enumerate(pieces):
+            share = _Share(progress, done, len(pieces))
+            reports |= self._piece(*piece, share, reports if piece[1] == last else None)
+        return reports
 
+    def _piece(
+        self,
+        first: str,
+        last: str,
+        progress: Progress,
+        before: Mapping[str, FactorReport] | None,
+    ) -> dict[str, FactorReport]:
+        """Compute and store months; of the last piece of a span, with the reports before it."""
+        months = self._computed(first, last, progress)
+        missing = {month: missing_counts(rows) for month, rows in months.items()}
+        if before is not None:
+            self._require_values(months, missing, before)
+        return {
+            month: FactorReport(self._written(month, rows), missing[month])
+            for month, rows in months.items()
+        }
 
-def _missing_share(frame: pl.DataFrame) -> float:
-    missing = frame.drop(KEY).select(pl.all().is_nan().sum()).row(0)
-    return float(sum(missing)) / max(1, frame.height * len(missing))
+    def _pieces(self, months: Sequence[str]) -> list[tuple[str, str]]:
+        """Return spans of months of about equally many and not too many values."""
+        infos = self._bars.infos()
+        rows = [infos[month].rows for month in months]
+        count = math.ceil(sum(rows) * len(self._factors.expressions) / _VALUES_AT_ONCE)
+        ends = accumulate(rows)
+        pieces: dict[int, list[str]] = defaultdict(list)
+        for month, end in zip(months, ends, strict=True):
+            pieces[math.ceil(count * end / max(1, sum(rows)))].append(month)
+        return [(piece[0], piece[-1]) for piece in pieces.values()]
 
-
-def _require_values(blocks: Sequence[pl.DataFrame], last: str) -> None:
-    """Refuse a factor without any value; Qlib gives NaN, not an error, for a missing field."""
-    days = pl.concat([block.select(DATE) for block in blocks]).get_column(DATE).n_unique()
-    values = [block.drop(KEY).select(pl.all().is_not_nan().sum()) for block in blocks]
-    found = pl.concat(values).sum().row(0, named=True)
-    if days <= LOOK_BACK_DAYS:  # the longest windows may have no value yet, or nothing was traded
-        found = {name: found[name] for name in _SAME_DAY} if found["KMID"] else {}
-    empty = [name for name, count in found.items() if count == 0]
-    if empty:
-        raise FactorError(
-            f"alpha158 up to {last}: {len(empty)} of {len(found)} factors have no value, first "
-            f"{empty[0]!r}; check that the bars have every price, volume and vwap"
+    def _computed(self, first: str, last: str, progress: Progress) -> dict[str, pl.DataFrame]:
+        """Return the rows of every month; each block is cut into months once, as it comes."""
+        engine = ENGINES.load(self._settings.features.engine)()
+        blocks = engine.from_lake(
+            self._settings,
+            self._factors.expressions,
+            first=first_day(first),
+            last=first_day(next_month(last)) - timedelta(days=1),
+            progress=progress,
         )
+        parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        for block in blocks:
+            for month, rows in _by_month(block):
+                parts[month].append(rows)
+        return {month: pl.concat(parts.pop(month)) for month in sorted(parts)}
+
+    def _require_values(
+        self,
+        months: Mapping[str, pl.DataFrame],
+        missing: Mapping[str, Mapping[str, int]],
+        before: Mapping[str, FactorReport],
+    ) -> None:
+        empty = [
+            name
+            for name in self._factors.expressions
+            if all(missing[month][name] == rows.height for month, rows in months.items())
+            and all(report.missing[name] == report.partition.rows for report in before.values())
+        ]
+        if not empty:
+            return
+        others = [month for month in self._dataset.months() if month not in months]
+        stale = stale_months(self._settings, self._factors, others)
+        require_values(
+            self._settings,
+            self._factors,
+            empty,
+            last=max(months),
+            stored=self._dataset,
+            months=[month for month in others if month not in stale],
+        )
+
+    def _written(self, month: str, rows: pl.DataFrame) -> PartitionInfo:
+        code = self._factors.code_version(self._settings)
+        return self._dataset.write(month, rows, inputs=self._inputs[month], code=code)
+
+
+class _Share:
+    """Progress of one of several equal parts, as that of the whole."""
+
+    def __init__(self, whole: Progress, done: int, parts: int) -> None:
+        self._whole, self._done, self._parts = whole, done, parts
+
+    def report(
+        self, stage: str, step: int, total: int | None, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        if total is not None:
+            step, total = self._done * total + step, self._parts * total
+        self._whole.report(stage, step, total, metrics)
+
+
+def _by_month(block: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the rows of each month, in the order in which they are."""
+    months = block.with_columns(pl.col(DATE).dt.month_start().alias(_MONTH))
+    for (start,), rows in months.partition_by(_MONTH, as_dict=True, include_key=False).items():
+        yield month_of(start), rows

@@ -19,6 +19,7 @@ import xxhash
 
 from qlops_assets.core.atomic import replacing
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
+from qlops_assets.core.digests import combined_digest
 from qlops_assets.core.errors import CorruptPartitionError, DatasetMissingError, LakeError
 from qlops_assets.core.months import month_of
 from qlops_assets.core.settings import Settings
@@ -276,3 +277,15 @@ def _stored(dtype: pl.DataType) -> pl.DataType | type[pl.DataType]:
 def bars_dataset(settings: Settings) -> MonthlyDataset:
     """Return the dataset of cleaned, adjusted daily bars of this source."""
     return MonthlyDataset(settings.lake / "bars", "bars")
+
+
+def snapshot_digest(settings: Settings) -> str:
+    """Return the digest of all bars of the lake: the data version of a training or a report.
+
+    Raises:
+        DatasetMissingError: there are no bars.
+    """
+    infos = bars_dataset(settings).infos()
+    if not infos:
+        raise DatasetMissingError("bars", [], "materialize raw_bars and bars first")
+    return combined_digest(infos[month].digest for month in sorted(infos))

@@ -22,7 +22,7 @@ from qlops_assets.core.atomic import (
     remove_folder,
     remove_leftovers,
 )
-from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, PRICES
+from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
@@ -31,7 +31,6 @@ from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.instruments import folder_name
 from qlops_assets.lake.universe import ALL, Universe, load_universe
 
-FIELDS: Final = (*PRICES, "volume", "vwap", "factor", "change")
 NAMES_FILE: Final = "fields.txt"
 _VERSION: Final = 1
 _KEPT: Final = 3

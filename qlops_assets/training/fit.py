@@ -11,7 +11,6 @@ from qlops_assets.core.columns import KEY, LABEL
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
-from qlops_assets.factors.alpha158 import alpha158_expressions
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.artifact import Artifact, save_artifact
 from qlops_assets.models.catalog import TRAINERS
@@ -67,12 +66,12 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
     with qlib_session(build_provider(settings)):
         require_label(settings.training)
     labels = compute_labels(settings, spec.label, progress)
-    rows = training_rows(settings, labels, columns=[])
+    rows = training_rows(settings, labels, spec.feature_names, columns=[])
     counts = require_rows(rows, spec.segments)
     with replacing(folder / LABELS) as path:
         labels.write_parquet(path, compression="zstd")
     instruments = rows.get_column(KEY[0]).n_unique()
-    prepared = TrainingSet(spec, counts, len(alpha158_expressions()), instruments)
+    prepared = TrainingSet(spec, counts, len(spec.feature_names), instruments)
     numbers = {k: v for k, v in asdict(prepared).items() if k != "spec"}
     document = {**spec.to_json(), "feature_definitions": spec.features, **numbers}
     write_json(folder / SPEC, document)
@@ -105,7 +104,7 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     if not (folder / LABELS).is_file():
         raise TrainingError(f"model version {version!r}: no training set; materialize it first")
     progress.report("load", 0, None)
-    rows = training_rows(settings, pl.read_parquet(folder / LABELS))
+    rows = training_rows(settings, pl.read_parquet(folder / LABELS), spec.feature_names)
     keys = rows.select(*KEY, LABEL)
     trainer = TRAINERS.load(spec.model)(
         settings.training.parameters,

@@ -11,8 +11,9 @@ from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, LABEL
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings, TrainingSettings
+from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
 from qlops_assets.factors.engine import ENGINES
-from qlops_assets.factors.store import alpha158_dataset
+from qlops_assets.factors.lookup import FactorTable
 from qlops_assets.lake.universe import load_universe, members
 from qlops_assets.training.segments import Segments
 
@@ -52,7 +53,11 @@ def require_label(training: TrainingSettings) -> None:
 
 
 def training_rows(
-    settings: Settings, labels: pl.DataFrame, *, columns: Sequence[str] | None = None
+    settings: Settings,
+    labels: pl.DataFrame,
+    features: Sequence[str] = ALPHA158_NAMES,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Return the rows that the universe had, with factors and the label, by date and instrument.
 
@@ -61,19 +66,18 @@ def training_rows(
     Args:
         settings: Of the home.
         labels: The label of every row of the bars.
-        columns: The factors to read; all where None.
+        features: The factors, of whichever sets.
+        columns: Those of them to read; all where None.
     """
-    wanted = None if columns is None else [*KEY, *columns]
-    universe = load_universe(settings)
-    dataset = alpha158_dataset(settings)
+    universe, table = load_universe(settings), FactorTable(settings, features)
     # Joining a month with its own labels, not with those of all years each time.
     of_month = labels.with_columns(month=pl.col(DATE).dt.strftime("%Y-%m")).partition_by(
         "month", as_dict=True, include_key=False
     )
     nothing = labels.clear()
     parts = []
-    for month in dataset.months():
-        rows = members(universe, dataset.read([month], columns=wanted))
+    for month in table.months():
+        rows = members(universe, table.read(month, columns=columns))
         # Sorted by month, which is cheap: months are in order already.
         parts.append(
             rows.join(of_month.get((month,), nothing), on=KEY, how="left").sort(DATE, INSTRUMENT)

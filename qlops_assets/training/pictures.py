@@ -42,7 +42,7 @@ def equity_figure(by_day: pl.DataFrame, *, title: str, size: tuple[float, float]
     lower.fill_between(days, drawdown, 0, color=LOSS, alpha=0.35, linewidth=0)
     lower.plot(days, drawdown, color=LOSS, linewidth=0.8)
     lower.set_ylabel("drawdown, %")
-    _plain(upper, lower)
+    make_plain(upper, lower)
     return figure
 
 
@@ -79,7 +79,7 @@ def ic_figure(daily: pl.DataFrame, *, title: str, size: tuple[float, float]) -> 
     line.set_ylabel("cumulated", color=STRATEGY)
     line.spines["top"].set_visible(False)
     bars.set_title(title, loc="left", fontsize="medium")
-    _plain(bars)
+    make_plain(bars)
     return figure
 
 
@@ -97,7 +97,7 @@ def curves_figure(
     axes.set_xlabel("iteration")
     axes.set_title("Learning curves", loc="left", fontsize="medium")
     axes.legend(frameon=False, fontsize="small")
-    _plain(axes)
+    make_plain(axes)
     return figure
 
 
@@ -113,11 +113,12 @@ def importance_figure(gain: Mapping[str, float], *, size: tuple[float, float]) -
     axes.set_xlabel("share of gain, %")
     axes.tick_params(axis="y", labelsize="small")
     axes.set_title("Feature importance", loc="left", fontsize="medium")
-    _plain(axes)
+    make_plain(axes)
     return figure
 
 
-def _plain(*axes: "Axes") -> None:
+def make_plain(*axes: "Axes") -> None:
+    """Take away what a chart does not need."""
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
         one.grid(axis="y", alpha=0.25, linewidth=0.6)

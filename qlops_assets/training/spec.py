@@ -3,20 +3,20 @@
 import re
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
-from qlops_assets.core.digests import combined_digest, value_digest
-from qlops_assets.core.errors import DatasetMissingError
+from qlops_assets.core.digests import value_digest
 from qlops_assets.core.settings import Settings
-from qlops_assets.factors.alpha158 import alpha158_digest
-from qlops_assets.factors.store import alpha158_dataset
 from qlops_assets.lake.benchmark import load_benchmark
 from qlops_assets.lake.calendar import trading_days
-from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.datasets import snapshot_digest
 from qlops_assets.lake.universe import load_universe
 from qlops_assets.models.catalog import TRAINERS
 from qlops_assets.training.backtest import require_tradable
+from qlops_assets.training.features import resolve_features
 from qlops_assets.training.segments import Segments, split_calendar
+
+_TOLD: Final = ("feature_names", "feature_origin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class TrainingSpec:
     Attributes:
         model: Name in the model catalog.
         task: Qlib's configuration of the model, defaults included.
-        features: Digest of the feature definitions.
+        features: Digest of the feature definitions: names, order, expressions.
+        feature_names: The features in the order of the model's columns.
+        feature_origin: Entries of ``[training] features``, expressions of the user's own factors,
+            selections with their digests and the days that they have seen.
         label: Qlib expression.
         segments: First and last day of train, valid and test.
         universe: Name of the universe, and the digest of its spans.
@@ -36,12 +39,15 @@ class TrainingSpec:
         source: Name of the source.
         simulated: Whether the source is the built-in market.
         backtest: Region, holdings, exchanged holdings, account.
+        last_day: Last trading day of the source.
         min_rank_ic: Test Rank IC above which the version is valid.
     """
 
     model: str
     task: dict[str, Any]
     features: str
+    feature_names: tuple[str, ...]
+    feature_origin: dict[str, Any]
     label: str
     segments: Segments
     universe: str
@@ -58,8 +64,12 @@ class TrainingSpec:
 
     @property
     def digest(self) -> str:
-        """The digest of every field."""
-        return value_digest(asdict(self))
+        """The digest of every field that decides the outcome.
+
+        ``features`` stands for the names; where they come from decides nothing.
+        """
+        fields = asdict(self)
+        return value_digest({k: v for k, v in fields.items() if k not in _TOLD})
 
     @property
     def version(self) -> str:
@@ -77,24 +87,14 @@ class TrainingSpec:
         return {**fields, "last_day": self.last_day.isoformat(), "digest": self.digest}
 
 
-def snapshot_digest(settings: Settings) -> str:
-    """Return the digest of all bars of the lake: the data version of a training.
-
-    Raises:
-        DatasetMissingError: there are no bars.
-    """
-    infos = bars_dataset(settings).infos()
-    if not infos:
-        raise DatasetMissingError("bars", [], "materialize raw_bars and bars first")
-    return combined_digest(infos[month].digest for month in sorted(infos))
-
-
 def training_spec(settings: Settings) -> TrainingSpec:
     """Return the spec of the main job for the lake as it is now.
 
     Raises:
         DatasetMissingError: bars or factors are missing.
-        TrainingError: the settings contradict each other, or the history is too short.
+        TrainingError: the settings contradict each other, a feature is unknown, or the history is
+            too short.
+        SelectionError: a selection among the features is missing or damaged.
     """
     training = settings.training
     require_tradable(training)
@@ -107,21 +107,22 @@ def training_spec(settings: Settings) -> TrainingSpec:
         rounds=training.rounds,
         early_stopping_rounds=training.early_stopping_rounds,
     )
-    factors = alpha158_dataset(settings).infos()
-    if not factors:
-        raise DatasetMissingError("alpha158_factors", [], "materialize alpha158_factors first")
+    segments = split_calendar(calendar, training)
+    features = resolve_features(settings, segments)
     return TrainingSpec(
         model=training.model,
         task=trainer.configuration(),
-        features=f"alpha158-{alpha158_digest()[:12]}",
+        features=features.definitions,
+        feature_names=features.names,
+        feature_origin=features.origin,
         label=training.label,
-        segments=split_calendar(calendar, training),
+        segments=segments,
         universe=universe.name,
         universe_digest=value_digest(universe.spans.rows()),
         benchmark=benchmark.name,
         benchmark_digest=benchmark.digest,
         snapshot=snapshot_digest(settings),
-        factors=combined_digest(factors[month].digest for month in sorted(factors)),
+        factors=features.rows,
         source=settings.source_name,
         simulated=settings.source.is_simulated,
         last_day=calendar[-1],

@@ -18,7 +18,10 @@ class Page:
     router: str
 
 
-PAGES = (Page("Overview", "/", "qlops_assets.web.overview.page:router"),)
+PAGES = (
+    Page("Overview", "/", "qlops_assets.web.overview.page:router"),
+    Page("Factors", "/factors", "qlops_assets.web.factors.page:router"),
+)
 
 # Routers without a word in the navigation.
 INTERFACES = (

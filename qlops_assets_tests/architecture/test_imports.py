@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"qlib", "torch", "lightgbm", "xgboost", "nannyml", "shap", "lime", "lancedb", "mlflow"}
 # Nor may asking for help load what only work needs.
-ONLY_FOR_WORK = HEAVY | {"dagster", "polars", "pandas", "numpy", "pyarrow", "sqlalchemy", "uvicorn"}
+ONLY_FOR_WORK = HEAVY | {
+    *("dagster", "polars", "pandas", "numpy", "numba", "scipy", "pyarrow", "sqlalchemy", "uvicorn")
+}
 ROOMS = sorted(p.parent.name for p in (ROOT / "qlops_assets").glob("*/__init__.py"))
 
 REPORT = """

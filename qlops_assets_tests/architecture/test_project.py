@@ -139,8 +139,10 @@ def written(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, dict | tuple):
-        return "`{}`" if isinstance(value, dict) else "`[]`"
+    if isinstance(value, dict):
+        return "`{}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(written(item).strip('`') for item in value)}]`"
     if isinstance(value, str):
         return f'`"{value}"`'
     return f"`{value:g}`"

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from qlops_assets.factors.alpha158 import alpha158_expressions
+from qlops_assets.factors.alpha158_names import ALPHA158_LOOK_BACK_DAYS
 from qlops_assets.factors.grammar.look_back import fields, instruments, look_ahead, look_back
 from qlops_assets.factors.grammar.operators import OPERATORS, Kind
 from qlops_assets.factors.grammar.parser import parse
-from qlops_assets.factors.look_back import LOOK_BACK_DAYS
 from qlops_assets.factors.qlib_engine import QlibEngine
 
 ROWS, ROW = 16, 12  # the length of each history, and the row that is looked at
@@ -126,7 +126,7 @@ def test_rows_of_what_lies_between_are_counted(text: str, reach: tuple[int, int]
 def test_longest_look_back_of_alpha158_is_the_declared_one() -> None:
     reaches = [look_back(parse(text)) for text in alpha158_expressions().values()]
     assert None not in reaches
-    assert max(reach or 0 for reach in reaches) == LOOK_BACK_DAYS == 60
+    assert max(reach or 0 for reach in reaches) == ALPHA158_LOOK_BACK_DAYS == 60
 
 
 def test_fields_are_those_of_the_expression_in_lower_case() -> None:

@@ -9,8 +9,9 @@ from qlops_assets.core.errors import DatasetMissingError, FactorError
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_expressions
 from qlops_assets.factors.lookup import StoredFactors
-from qlops_assets.factors.store import alpha158_dataset
-from qlops_assets_tests.support.market import DELISTED, LATE, LEFT_OUT, market_days
+from qlops_assets.factors.store import alpha158_dataset, factor_dataset
+from qlops_assets_tests.support.market import DELISTED, LATE, LEFT_OUT, copied, market_days
+from qlops_assets_tests.support.own_factors import market_with_own_factors
 
 DAYS = market_days()
 DAY = DAYS[400]
@@ -20,6 +21,12 @@ FEATURES = list(alpha158_expressions())
 @pytest.fixture(scope="module")
 def lookup(market: Settings) -> StoredFactors:
     return StoredFactors(market)
+
+
+@pytest.fixture(scope="module")
+def own_factors(market: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with the rows of two factors of the user's own. Not to be changed."""
+    return market_with_own_factors(market, tmp_path_factory.mktemp("own"))
 
 
 def test_rows_come_in_the_order_asked_for_instruments_and_features(
@@ -96,8 +103,61 @@ def test_day_that_was_read_is_not_read_again(
 ) -> None:
     lookup = StoredFactors(own_market)
     reads = []
-    read = lookup._dataset.read
-    monkeypatch.setattr(lookup._dataset, "read", lambda *a, **k: reads.append(a) or read(*a, **k))
+    dataset = lookup._datasets["alpha158"]
+    read = dataset.read
+    monkeypatch.setattr(dataset, "read", lambda *a, **k: reads.append(a) or read(*a, **k))
     for _ in range(3):
         lookup.rows(DAY, ["KMID"], ["SH600000"])
     assert len(reads) == 1
+
+
+def test_rows_of_two_sets_come_in_the_order_asked_for(own_factors: Settings) -> None:
+    names, codes = ["SPREAD", "KMID", "BACK4"], ["SZ000001", LATE, "SH600003"]
+    rows = StoredFactors(own_factors).rows(DAY, names, codes)
+    assert rows.instruments == codes
+    assert rows.values.flags["C_CONTIGUOUS"]
+    for place, (name, part) in enumerate(
+        [("SPREAD", "custom"), ("KMID", "alpha158"), ("BACK4", "custom")]
+    ):
+        stored = factor_dataset(own_factors, part).read(["2020-07"], first=DAY, last=DAY)
+        values = dict(stored.select("instrument", name).iter_rows())
+        assert rows.values[:, place].tolist() == [values[code] for code in codes]
+
+
+def test_own_factors_alone_need_no_row_of_alpha158(own_factors: Settings, tmp_path: Path) -> None:
+    settings = copied(own_factors, tmp_path / "home")
+    for month in alpha158_dataset(settings).months():
+        alpha158_dataset(settings).remove(month)
+    lookup = StoredFactors(settings)
+    assert lookup.last_date() == DAYS[-1]
+    assert lookup.rows(DAY, ["BACK4"]).values.shape == (23, 1)
+
+
+def test_month_of_own_factors_that_was_written_anew_is_seen_at_once(
+    own_factors: Settings, tmp_path: Path
+) -> None:
+    settings = copied(own_factors, tmp_path / "home")
+    lookup = StoredFactors(settings)
+    before = lookup.rows(DAY, ["KMID", "BACK4"]).values
+    dataset = factor_dataset(settings, "custom")
+    changed = dataset.read(["2020-07"]).with_columns(pl.col("BACK4") + 1)
+    dataset.write("2020-07", changed, inputs="others", code="others")
+    after = lookup.rows(DAY, ["KMID", "BACK4"]).values
+    np.testing.assert_array_equal(after[:, 0], before[:, 0])
+    np.testing.assert_allclose(after[:, 1], before[:, 1] + 1, rtol=1e-6)
+
+
+def test_day_that_one_set_lacks_is_an_error_that_names_the_set(
+    own_factors: Settings, tmp_path: Path
+) -> None:
+    settings = copied(own_factors, tmp_path / "home")
+    factor_dataset(settings, "custom").remove("2020-08")
+    lookup = StoredFactors(settings)
+    newest = max(day for day in DAYS if day < date(2020, 8, 1))
+    assert lookup.last_date() == DAYS[-1]
+    with pytest.raises(
+        DatasetMissingError, match=f"custom_factors: .*{DAYS[-1]}; the newest day .* is {newest}"
+    ):
+        lookup.rows(DAYS[-1], ["KMID", "BACK4"])
+    with pytest.raises(FactorError, match="'NOSUCH' is not stored in custom_factors"):
+        lookup.rows(DAY, ["KMID", "NOSUCH"])

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from qlops_assets.core.columns import FIELDS
 from qlops_assets.core.errors import DatasetMissingError
 from qlops_assets.lake.bars import build_bars
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.manifest import month_versions
-from qlops_assets.lake.qlib_bin import FIELDS, build_provider, provider_instruments, write_provider
+from qlops_assets.lake.qlib_bin import build_provider, provider_instruments, write_provider
 from qlops_assets.lake.scan import scan
 
 # Qlib itself reads the provider, in a process of its own: its state is global.

@@ -3,6 +3,8 @@
 from functools import cache
 from typing import Any
 
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 FIELDS = ("open", "high", "low", "close", "volume", "vwap")
@@ -128,3 +130,68 @@ def conditions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 def _written(form: str, *parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.tuples(*parts).map(lambda drawn: form.format(*drawn))
+
+
+def deep_factors(depth: int = 4) -> st.SearchStrategy[str]:
+    """Draw expressions of several levels, of both engines' operators, windows and fields.
+
+    Besides what :func:`factors` has: powers, the shortest windows, the whole history, windows
+    longer than most histories, and windows over conditions.
+    """
+    leaves = st.sampled_from([*map("${}".format, FIELDS), "$change", "$factor"])
+    inner = leaves
+    for _ in range(depth):
+        inner = st.one_of(leaves, _deep(inner), _deep(inner), _deep(inner))
+    return inner
+
+
+def _deep(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    either = st.one_of(inner, inner, constants())
+    condition = conditions(inner)
+    counted = ("Mean", "Sum", "Std", "Count", "IdxMax", "Max", "Slope")
+    return st.one_of(
+        *[_windowed(name, inner) for name in (*WINDOWS, "Ref", "Delta", "Quantile")],
+        *[_windowed(name, inner, inner) for name in ("Corr", "Cov")],
+        st.sampled_from(counted).flatmap(lambda name: _windowed(name, condition)),
+        *[_written(f"({{}} {symbol} {{}})", inner, either) for symbol in "+-*/"],
+        _written("({} {} {})", constants(), arithmetic(), inner),
+        _written("({} ** {})", inner, st.sampled_from(["0.5", "2.0", "-1.0", "3"])),
+        _written("{}({})", st.sampled_from(["Abs", "Sign", "Log"]), inner),
+        _written("{}({}, {})", st.sampled_from(["Greater", "Less"]), inner, either),
+        _written("If({}, {}, {})", condition, inner, either),
+    )
+
+
+def _windowed(name: str, *operands: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    from qlops_assets.factors.grammar.operators import OPERATORS
+
+    operator = OPERATORS[name]
+    # Qlib's own Cov over the whole history fails where nothing is around it.
+    whole = [0] if operator.expanding and name != "Cov" else []
+    shares = [0.1, 0.9] if name == "EMA" else []
+    special = [5, 10, 20, 60, 250, operator.smallest, *whole, *shares]
+    days = st.integers(max(operator.smallest, 3), 30) | st.sampled_from(special)
+    parameters = [days, st.sampled_from([0, 0.3, 0.8, 1])][: len(operator.parameters)]
+    form = ", ".join(["{}"] * (len(operands) + len(parameters)))
+    return _written(f"{name}({form})", *operands, *parameters)
+
+
+def different(strategy: st.SearchStrategy[str], count: int, seed: int = 0) -> list[str]:
+    """Return so many different expressions of a strategy; the same ones for the same seed."""
+    drawn: dict[str, None] = {}
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=2 * count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def draw(text: str) -> None:
+        drawn[text] = None
+
+    draw()
+    assert len(drawn) >= count
+    return list(drawn)[:count]

@@ -11,6 +11,7 @@ any number, WMA divides by the number of values once more, Rsquare and Corr have
 series hardly moves.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -29,13 +30,28 @@ Disturb = Callable[[Values], Values]
 
 FLAT: Final = np.longdouble("2e-5")
 _NAN: Final = np.longdouble("nan")
+_LARGEST: Final = 1e75
 
 _ELEMENTS: Final[Mapping[str, Callable[..., Any]]] = {
-    **{"Abs": np.abs, "Log": np.log, "Not": np.bitwise_not, "Greater": np.maximum},
-    **{"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv},
-    **{"Power": operator.pow, "Less": np.minimum, "If": np.where},
-    **{"Gt": operator.gt, "Ge": operator.ge, "Lt": operator.lt, "Le": operator.le},
-    **{"Eq": operator.eq, "Ne": operator.ne, "And": operator.and_, "Or": operator.or_},
+    "Abs": np.abs,
+    "Log": np.log,
+    "Not": np.bitwise_not,
+    "Greater": np.maximum,
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Div": operator.truediv,
+    "Power": operator.pow,
+    "Less": np.minimum,
+    "If": np.where,
+    "Gt": operator.gt,
+    "Ge": operator.ge,
+    "Lt": operator.lt,
+    "Le": operator.le,
+    "Eq": operator.eq,
+    "Ne": operator.ne,
+    "And": operator.and_,
+    "Or": operator.or_,
     "Sign": lambda x: np.sign(x.astype(np.float32)),
 }
 
@@ -49,6 +65,9 @@ def long_double(
         text: The expression; Mask and ChangeInstrument are not known here.
         rows: Field -> float32 values, as :func:`rows_of` gives them.
         disturb: Changes every window's result, to see how much the value depends on its digits.
+
+    Raises:
+        OverflowError: a window holds numbers whose fourth power float64 does not.
     """
     done: list[Any] = []
     with np.errstate(all="ignore"):
@@ -75,11 +94,12 @@ def rows_of(bars: pl.DataFrame, instrument: str) -> tuple[list[date], dict[str, 
         return days, {k: np.array(v, np.float64).astype(np.float32) for k, v in as_float.items()}
 
 
-def _changes(closes: list[float | None]) -> list[float | None]:
-    before, changes = None, list[float | None]()
-    for close in closes:
-        changes.append(None if close is None or before is None else close / before - 1)
-        before = before if close is None else close
+def _changes(closes: list[float | None]) -> list[float]:
+    before, changes = np.nan, list[float]()
+    with np.errstate(all="ignore"):
+        for close in closes:
+            changes.append(np.nan if close is None else np.float64(close) / before - 1)
+            before = before if close is None else close
     return changes
 
 
@@ -108,23 +128,31 @@ def _earlier(x: Values, days: int) -> Values:
 
 
 def _windows(node: Call, operands: list[Values]) -> Values:
-    days, *more = node.parameters
+    days: Any = node.parameters[0]
     long = [operand.astype(np.longdouble) for operand in operands]
-    if node.operator == "EMA":
-        return _exponential(_finite(long[0]), float(days))
-    length = min(int(days) or long[0].size, long[0].size)
+    if any(np.abs(_finite(x)).max(initial=0, where=np.isfinite(x)) > _LARGEST for x in long):
+        raise OverflowError(node.operator)
+    length = min(math.ceil(days) or long[0].size, long[0].size)
+    if node.operator in _STATISTICS:
+        return _STATISTICS[node.operator](_matrix(_finite(long[0]), length))
+    if node.operator in _LINES:
+        return _LINES[node.operator](_matrix(long[0], length))
     if node.operator in ("Corr", "Cov"):
         return _together(node.operator, long[0], long[1], length, masked=days != 0)
-    if node.operator == "Rsquare":
-        return _rsquare(long[0], length, masked=days != 0)
-    if node.operator in ("IdxMax", "IdxMin", "WMA"):
-        return _by_row(_PLACED[node.operator], _finite(long[0]), length)
-    if node.operator == "Quantile":
-        return _by_row(_quantile(float(more[0])), _finite(long[0]), length)
-    if node.operator == "Count":
-        return _sum(_matrix((~np.isnan(long[0])).astype(np.longdouble), length))
-    finite = long[0] if node.operator in _LINES else _finite(long[0])
-    return _STATISTICS[node.operator](_matrix(finite, length))
+    return _others(node.operator, long[0], length, node.parameters)
+
+
+def _others(name: str, x: Values, length: int, parameters: tuple[Any, ...]) -> Values:
+    if name == "EMA":
+        result = _exponential(_finite(x), float(parameters[0]))
+    elif name == "Count":
+        result = _sum(_matrix((~np.isnan(x)).astype(np.longdouble), length))
+    elif name == "Rsquare":
+        result = _rsquare(x, length, masked=parameters[0] != 0)
+    else:
+        statistic = _quantile(parameters[1]) if name == "Quantile" else _PLACED[name]
+        result = _by_row(statistic, _finite(x), length)
+    return result
 
 
 def _finite(x: Values) -> Values:
@@ -262,24 +290,32 @@ def _exponential(x: Values, days: float) -> Values:
             every = (1 - np.longdouble(2) / (row + 2)) ** np.arange(row, -1, -1)
             out[row] = (every[present] * x[present]).sum() / every.sum()
         else:
-            alpha = np.longdouble(days) if days < 1 else np.longdouble(2) / (np.longdouble(days) + 1)
+            alpha = (
+                np.longdouble(days) if days < 1 else np.longdouble(2) / (np.longdouble(days) + 1)
+            )
             weights = (1 - alpha) ** (present[-1] - present)
             out[row] = (weights * x[present]).sum() / weights.sum()
     return out
 
 
-_LINES: Final = ("Slope", "Resi")
 _PLACED: Final[Mapping[str, Callable[[Values], Any]]] = {
     "IdxMax": lambda window: window.argmax() + 1,
     "IdxMin": lambda window: window.argmin() + 1,
     "WMA": _weighted,
 }
+_LINES: Final[Mapping[str, Statistic]] = {"Slope": lambda m: _line(m)[0], "Resi": _resi}
 _STATISTICS: Final[Mapping[str, Statistic]] = {
-    **{"Sum": _sum, "Mean": _mean, "Var": _var, "Std": _std, "Skew": _skew, "Kurt": _kurt},
-    **{"Mad": _mad, "Max": _largest, "Rank": _rank, "Resi": _resi},
+    "Sum": _sum,
+    "Mean": _mean,
+    "Var": _var,
+    "Std": _std,
+    "Skew": _skew,
+    "Kurt": _kurt,
+    "Mad": _mad,
+    "Max": _largest,
+    "Rank": _rank,
     "Min": lambda m: -_largest(-m),
     "Med": lambda m: np.array([_NAN if np.isnan(w).all() else _middle(w) for w in m]),
-    "Slope": lambda m: _line(m)[0],
 }
 
 

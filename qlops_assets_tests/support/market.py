@@ -147,7 +147,8 @@ def market_settings(home: Path, source: Path) -> Settings:
 
 def build_market(folder: Path) -> None:
     """Write ``source`` and ``home`` into a folder: bars and Alpha158, whole."""
-    from qlops_assets.factors.store import build_alpha158
+    from qlops_assets.factors.sets import alpha158_set
+    from qlops_assets.factors.store import build_factors
     from qlops_assets.lake.bars import build_bars, stale_months
     from qlops_assets.lake.scan import scan
 
@@ -156,12 +157,13 @@ def build_market(folder: Path) -> None:
     scan(settings)
     months = stale_months(settings)
     build_bars(settings, months)
-    build_alpha158(settings, months)
+    build_factors(settings, alpha158_set(), months)
 
 
 def build_few(folder: Path, market: Settings) -> None:
     """Copy a home into a folder and keep four of its instruments, the odd ones among them."""
-    from qlops_assets.factors.store import alpha158_dataset, build_alpha158
+    from qlops_assets.factors.sets import alpha158_set
+    from qlops_assets.factors.store import alpha158_dataset, build_factors
     from qlops_assets.lake.datasets import bars_dataset
 
     settings = copied(market, folder / "home")
@@ -171,7 +173,7 @@ def build_few(folder: Path, market: Settings) -> None:
         alpha158_dataset(settings).remove(month)
         rows = few.filter(pl.col("date").dt.strftime("%Y-%m") == month)
         bars.write(month, rows, inputs="few", code="tests")
-    build_alpha158(settings, bars.months())
+    build_factors(settings, alpha158_set(), bars.months())
 
 
 def copied(settings: Settings, home: Path) -> Settings:

@@ -1,4 +1,4 @@
-"""A dozen instruments with every oddity that a window can meet, and how two engines are compared."""
+"""Thirteen instruments with every oddity that a window can meet."""
 
 from datetime import date
 from typing import Final
@@ -75,6 +75,8 @@ def _halted(bars: pl.DataFrame, rng: np.random.Generator, days: int) -> pl.DataF
     halted = (code == HALTS) & ((pl.Series(rng.random(bars.height)) < 0.15) | (place % 50 < 9))
     none = code == NONE
     lost = (code == GAPS) & (place % 7 == 3)  # the volume alone
-    volume = pl.when(halted).then(0.0).otherwise(pl.when(none | lost).then(None).otherwise("volume"))
+    volume = (
+        pl.when(halted).then(0.0).otherwise(pl.when(none | lost).then(None).otherwise("volume"))
+    )
     prices = [pl.when(halted | none).then(None).otherwise(name).alias(name) for name in PRICES]
     return bars.with_columns(volume.alias("volume"), *prices)

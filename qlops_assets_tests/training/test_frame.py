@@ -12,6 +12,7 @@ import pytest
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings, UniverseSettings
+from qlops_assets.factors.agreement import ABSOLUTE, RELATIVE
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.qlib_session import qlib_session
@@ -71,7 +72,7 @@ def datasets(
 
 @pytest.mark.parametrize("segment", SEGMENTS)
 @pytest.mark.parametrize("data_key", ["learn", "infer", "raw"])
-def test_dataset_equals_qlibs_own_handler_bit_for_bit(
+def test_dataset_equals_qlibs_own_handler(
     datasets: tuple[Any, Any], segment: str, data_key: str
 ) -> None:
     ours, theirs = (
@@ -80,7 +81,10 @@ def test_dataset_equals_qlibs_own_handler_bit_for_bit(
     )
     assert ours.index.tolist() == theirs.index.tolist()
     assert ours.columns.tolist() == theirs.columns.tolist()
-    np.testing.assert_array_equal(ours.to_numpy(np.float32), theirs.to_numpy(np.float32))
+    # The factors' engine and Qlib agree by a rule; rows, columns and missing cells are the same.
+    np.testing.assert_allclose(
+        ours.to_numpy(np.float32), theirs.to_numpy(np.float32), rtol=RELATIVE, atol=ABSOLUTE
+    )
     assert len(ours) > 1000
 
 

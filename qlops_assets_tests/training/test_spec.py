@@ -19,9 +19,9 @@ from qlops_assets.core.settings import (
     UniverseSettings,
 )
 from qlops_assets.factors.store import alpha158_dataset
-from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.datasets import bars_dataset, snapshot_digest
 from qlops_assets.training.segments import Segments
-from qlops_assets.training.spec import TrainingSpec, snapshot_digest, training_spec
+from qlops_assets.training.spec import TrainingSpec, training_spec
 from qlops_assets_tests.support.market import market_days, restate
 
 DAYS = market_days()
@@ -53,6 +53,7 @@ def test_spec_is_the_same_for_the_same_lake_and_settings(market: Settings, diges
         {"account": 2e7},
         {"region": "us"},
         {"min_rank_ic": 0.01},
+        {"features": ("KMID", "ROC5")},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -66,7 +67,16 @@ def test_spec_changes_with_each_setting_that_decides_the_outcome(
 def test_every_training_setting_is_accounted_for() -> None:
     """A new setting must be put into the spec, or into this list with a reason."""
     in_spec = {
-        *("model", "seed", "threads", "rounds", "early_stopping_rounds", "parameters", "label"),
+        *(
+            "model",
+            "features",
+            "seed",
+            "threads",
+            "rounds",
+            "early_stopping_rounds",
+            "parameters",
+            "label",
+        ),
         *("train_end", "valid_end", "train_share", "valid_share", "embargo_days"),  # as segments
         *("topk", "n_drop", "account", "region", "min_rank_ic"),
     }
@@ -170,6 +180,8 @@ def test_version_is_a_legal_partition_key_folder_and_part_of_a_url(source: str) 
         model="lightgbm",
         task={},
         features="",
+        feature_names=(),
+        feature_origin={},
         label="",
         segments=Segments((day, day), (day, day), (day, day)),
         universe="",

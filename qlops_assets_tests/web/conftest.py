@@ -10,6 +10,9 @@ from qlops_assets.core.settings import ConsoleSettings, Settings
 from qlops_assets.web.app import build_console
 from qlops_assets_tests.support.asgi_client import TestClient
 from qlops_assets_tests.support.consoles import free_port
+from qlops_assets_tests.support.market_fixtures import market, own_market, shared_folder
+
+__all__ = ["market", "own_market", "shared_folder"]
 
 
 @pytest.fixture

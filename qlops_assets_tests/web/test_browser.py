@@ -21,6 +21,7 @@ from qlops_assets_tests.support.consoles import (
     deploy,
     report_fit,
 )
+from qlops_assets_tests.support.pages import CONTRASTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -207,40 +208,6 @@ def test_text_has_contrast_enough_to_be_read(open_page: Open, scheme: str) -> No
     page = open_page(color_scheme=scheme)
     page.wait_for_selector(".equity .plot path.line")
     assert page.evaluate(CONTRASTS) == []
-
-
-# WCAG 2.2, success criterion 1.4.3: 4.5 to 1 for text.
-CONTRASTS = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (colour) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = (c) => c.slice(0, 3)
-    .map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = rgb(getComputedStyle(e).backgroundColor);
-      if (colour[3] === 255) return colour;
-    }
-    return [255, 255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.body.querySelectorAll("*")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !element.getClientRects().length) continue;
-    const style = getComputedStyle(element);
-    const ink = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
-    const [a, b] = [light(rgb(ink)), light(ground(element))].sort((x, y) => y - x);
-    const text = element.textContent.trim().slice(0, 30);
-    if ((a + 0.05) / (b + 0.05) < 4.5) poor.push(`${text} ${ink}`);
-  }
-  return poor;
-}"""
 
 
 def test_phone_shows_everything_without_scrolling_sideways(open_page: Open, home: Home) -> None:

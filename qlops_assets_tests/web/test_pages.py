@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
@@ -28,29 +27,7 @@ from qlops_assets_tests.support.consoles import (
     deploy,
     report_fit,
 )
-
-
-class Elements(HTMLParser):
-    """The elements of a page and its text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def addresses(self) -> set[str]:
-        return {a[k] or "" for _, a in self.elements for k in ("href", "src") if k in a}
+from qlops_assets_tests.support.pages import Elements
 
 
 def overview(client: TestClient) -> dict:

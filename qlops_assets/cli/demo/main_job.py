@@ -12,6 +12,7 @@ from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
 
 if TYPE_CHECKING:
+    from qlops_assets.factors.sets import FactorSet
     from qlops_assets.lake.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -34,6 +35,7 @@ class MainJob:
     def run(self) -> str:
         """Run every stage and return the model version that serves in production."""
         self.require_places()
+        self.require_own_factors()
         self.make_source()
         self.scan()
         self.remember_source()
@@ -64,6 +66,16 @@ class MainJob:
                 place = require_environment(self.settings, name)
                 if name not in served:
                     held.enter_context(bind(place.port, f"the model server of {name}"))
+
+    def require_own_factors(self) -> None:
+        """Refuse to begin where a factor of the user's own could not be computed in the end.
+
+        Raises:
+            CustomFactorError: one of them cannot be used.
+        """
+        from qlops_assets.factors.custom import custom_factors
+
+        custom_factors(self.settings)
 
     def require_history(self) -> None:
         """Refuse to compute factors of a history that is too short for a training.
@@ -125,16 +137,28 @@ class MainJob:
         self._months("bars", BARS_JOB, stale | missing, len(present))
 
     def build_factors(self) -> None:
-        """Materialize ``alpha158_factors`` for the months whose bars changed."""
-        from qlops_assets.defs.automation import FACTORS_JOB
-        from qlops_assets.factors.store import alpha158_dataset, stale_months
+        """Materialize ``alpha158_factors`` for the months whose bars changed.
+
+        The user's own factors likewise, where there are any, or rows of those there were.
+        """
+        from qlops_assets.defs.automation import CUSTOM_FACTORS_JOB, FACTORS_JOB
+        from qlops_assets.factors.sets import CUSTOM, alpha158_set, custom_set
+        from qlops_assets.factors.store import factor_dataset
+
+        self._build_factors(alpha158_set(), FACTORS_JOB)
+        own = custom_set(self.settings)
+        if own.expressions or factor_dataset(self.settings, CUSTOM).months():
+            self._build_factors(own, CUSTOM_FACTORS_JOB)
+
+    def _build_factors(self, factors: "FactorSet", job: str) -> None:
+        from qlops_assets.factors.store import factor_dataset, stale_months
         from qlops_assets.lake.datasets import bars_dataset
 
-        months = bars_dataset(self.settings).months()
-        gone = set(alpha158_dataset(self.settings).months()) - set(months)
-        stale = set(stale_months(self.settings, months)) | gone
-        missing = self._not_materialized("alpha158_factors", months)
-        self._months("alpha158_factors", FACTORS_JOB, stale | missing, len(months))
+        months = bars_dataset(self.settings).months() if factors.expressions else []
+        gone = set(factor_dataset(self.settings, factors.name).months()) - set(months)
+        stale = set(stale_months(self.settings, factors, months)) | gone
+        missing = self._not_materialized(factors.rows_name, months)
+        self._months(factors.rows_name, job, stale | missing, len(months))
 
     def train(self) -> str:
         """Train and evaluate the version that the lake and the settings now name."""

@@ -56,6 +56,8 @@ def _step_line(event: Event) -> str | None:
         return f"{data['asset']}: done in {data['wall_s']:.1f} s, peak {data['peak_mb']:,.0f} MB"
     if event.kind == "step_failed":
         return f"{data['asset']}: failed"
+    if event.kind == "check_failed":
+        return f"{data['asset']}: check {data['check']} failed: {data['error']}"
     return None
 
 

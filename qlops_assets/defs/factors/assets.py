@@ -1,49 +1,68 @@
-"""``alpha158_factors``: Qlib's 158 factors by month."""
+"""``alpha158_factors`` and ``custom_factors``: Qlib's 158 factors and the user's own, by month."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.settings import Settings
+from qlops_assets.defs.factors.checks import missing_check_result, missing_check_specs
 from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
 from qlops_assets.defs.steps import step
 from qlops_assets.defs.versions import published
-from qlops_assets.factors.look_back import LOOK_BACK_MONTHS
+from qlops_assets.factors.alpha158_names import ALPHA158_LOOK_BACK_DAYS
+from qlops_assets.factors.sets import (
+    ALPHA158,
+    CUSTOM,
+    WHOLE_HISTORY_MONTHS,
+    custom_set,
+    engine_version,
+    look_back_months,
+)
+
+if TYPE_CHECKING:
+    from qlops_assets.factors.missing import FactorReport
+    from qlops_assets.factors.sets import FactorSet
 
 GROUP = "factors"
 OWNERS = ["team:quant-research"]
+_LONGEST_LIST: Final = 1500  # characters of a list in metadata, which should stay small
 
 # A month is computed again when the content of its bars, or of those that its windows look back to,
 # changed; also long after it was the newest. A file that is written again materializes the bars of
-# all its months, most of them as they were: those ask for nothing. The first build is a job: right
-# after a backfill nothing is asked.
-WHEN_BARS_CHANGED = (
+# all its months, most of them as they were: those ask for nothing. All months are computed again
+# where the engine or the definitions changed. The first build is a job: right after a backfill
+# nothing is asked.
+WHEN_BARS_OR_DEFINITIONS_CHANGED = (
     dg.AutomationCondition.eager()
     .without(dg.AutomationCondition.in_latest_time_window())
     .replace(
         "any_deps_updated",
-        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()),
+        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+        | dg.AutomationCondition.code_version_changed(),
     )
-    .with_label("bars changed")
+    .with_label("bars or definitions changed")
 )
 
 
 def build_assets(partitions: Partitions, settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the assets of this group."""
-    looking_back = dg.TimeWindowPartitionMapping(
-        start_offset=-LOOK_BACK_MONTHS, end_offset=0, allow_nonexistent_upstream_partitions=True
-    )
+    return [_alpha158_asset(partitions, settings), _custom_asset(partitions, settings)]
 
+
+def _alpha158_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.month,
         group_name=GROUP,
-        deps=[dg.AssetDep("bars", partition_mapping=looking_back)],
+        deps=[_bars_looking_back(look_back_months(ALPHA158_LOOK_BACK_DAYS))],
         kinds={"qlib", "parquet"},
         owners=OWNERS,
-        code_version=f"alpha158-{settings.features.engine}-1",
-        automation_condition=WHEN_BARS_CHANGED,
+        code_version=f"alpha158-{engine_version(settings)}",
+        automation_condition=WHEN_BARS_OR_DEFINITIONS_CHANGED,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=missing_check_specs(ALPHA158),
     )
     def alpha158_factors(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
@@ -52,34 +71,121 @@ def build_assets(partitions: Partitions, settings: Settings) -> list[dg.AssetsDe
 
         Definitions from Qlib's own ``Alpha158DL``; each month looks back up to 60 trading days.
         """
-        yield from _alpha158(context, platform)
+        yield from _factor_rows(context, platform, ALPHA158)
 
-    return [alpha158_factors]
+    return alpha158_factors
 
 
-def _alpha158(
-    context: dg.AssetExecutionContext, platform: Platform
+def _custom_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefinition:
+    months, code_version, metadata = _own_factors(settings)
+
+    @dg.asset(
+        partitions_def=partitions.month,
+        group_name=GROUP,
+        deps=[_bars_looking_back(months)],
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        code_version=code_version,
+        metadata=metadata,
+        automation_condition=WHEN_BARS_OR_DEFINITIONS_CHANGED,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=missing_check_specs(CUSTOM),
+    )
+    def custom_factors(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        """Your own factors: Qlib expressions by name, for every instrument and day.
+
+        They come from `[factors]` of qlops.toml, from `Settings(factors=…)` and from
+        `qlops factor add`. Each month looks back as far as the longest of them needs. After a
+        change of them, reload the code location: all months are then computed again.
+        """
+        yield from _factor_rows(context, platform, CUSTOM)
+
+    return custom_factors
+
+
+def _bars_looking_back(months: int) -> dg.AssetDep:
+    looking_back = dg.TimeWindowPartitionMapping(
+        start_offset=-months, end_offset=0, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.AssetDep("bars", partition_mapping=looking_back)
+
+
+def _own_factors(settings: Settings) -> tuple[int, str, dict[str, Any]]:
+    """Return how many months the user's own factors look back, their version, what to show.
+
+    One that cannot be used fails its step, in its own words, and not the whole code location.
+    """
+    try:
+        factors = custom_set(settings)
+    except QlopsError as error:
+        return WHOLE_HISTORY_MONTHS, "unusable", {"error": str(error)}
+    shown = {"expressions": dg.MetadataValue.json(_listed(factors.expressions))}
+    return look_back_months(factors.look_back), factors.code_version(settings), shown
+
+
+def _factor_rows(
+    context: dg.AssetExecutionContext, platform: Platform, name: str
 ) -> Iterator[dg.MaterializeResult]:
-    from qlops_assets.factors.store import build_alpha158, code_version
+    from qlops_assets.factors.sets import factor_set
+    from qlops_assets.factors.store import build_factors
 
     months = months_of(context.partition_keys)
+    settings = platform.settings
     with step(context, platform, {"months": len(months)}) as running:
-        reports = build_alpha158(platform.settings, months, progress=platform.progress())
-        rows = sum(r.partition.rows for r in reports.values())
+        factors = factor_set(settings, name)
+        reports = build_factors(settings, factors, months, progress=platform.progress())
         running.facts.update(
-            factors=158,
-            rows=rows,
-            engine=platform.settings.features.engine,
-            definitions=code_version(platform.settings),
-            simulated=platform.settings.source.is_simulated,
+            factors=len(factors.expressions),
+            rows=sum(r.partition.rows for r in reports.values()),
+            engine=settings.features.engine,
+            definitions=factors.code_version(settings),
+            simulated=settings.source.is_simulated,
         )
-    by_month = {
-        month: {
-            "rows_of_month": report.partition.rows,
-            "missing_share": round(report.missing_share, 4),
-            "digest": report.partition.digest,
-        }
-        for month, report in reports.items()
-    }
     digests = {m: reports[m].partition.digest if m in reports else "absent" for m in months}
-    yield from published(context, digests, metadata=running.metadata(), by_month=by_month)
+    yield from published(
+        context,
+        digests,
+        metadata={**running.metadata(), **_about(factors, reports)},
+        by_month={month: _of_month(report) for month, report in reports.items()},
+        checks=[missing_check_result(reports)],
+    )
+
+
+def _of_month(report: "FactorReport") -> dict[str, Any]:
+    return {
+        "rows_of_month": report.partition.rows,
+        "missing_share": round(report.missing_share, 4),
+        "digest": report.partition.digest,
+    }
+
+
+def _about(factors: "FactorSet", reports: "Mapping[str, FactorReport]") -> dict[str, Any]:
+    """Return what a run shows of the user's own factors; Alpha158's are in Qlib's handbook."""
+    from qlops_assets.factors.missing import missing_shares
+
+    if factors.name == ALPHA158:
+        return {}
+    if not factors.expressions:
+        note = "no factors of your own: see [factors] of qlops.toml and `qlops factor add`"
+        return {"note": note}
+    shares = {name: f"{share:.2%}" for name, share in missing_shares(reports.values()).items()}
+    return {
+        "expressions": dg.MetadataValue.json(_listed(factors.expressions)),
+        "missing_by_factor": dg.MetadataValue.json(_listed(shares)),
+    }
+
+
+def _listed(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the first of some texts by name, so many as metadata should hold."""
+    shown: dict[str, str] = {}
+    left = _LONGEST_LIST
+    for name, text in texts.items():
+        cut = text if len(text) <= 200 else f"{text[:199]}…"
+        left -= len(name) + len(cut) + 6
+        if left < 0:
+            shown["…"] = f"and {len(texts) - len(shown)} more"
+            break
+        shown[name] = cut
+    return shown

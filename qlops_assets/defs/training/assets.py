@@ -24,6 +24,7 @@ EVERYTHING = dg.AllPartitionMapping()
     group_name=GROUP,
     deps=[
         dg.AssetDep("alpha158_factors", partition_mapping=EVERYTHING),
+        dg.AssetDep("custom_factors", partition_mapping=EVERYTHING),
         dg.AssetDep("bars", partition_mapping=EVERYTHING),
     ],
     kinds={"polars"},
@@ -33,7 +34,7 @@ EVERYTHING = dg.AllPartitionMapping()
 def training_set(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> dg.MaterializeResult:
-    """What one model sees: segments with an embargo, labels, the universe as of each day."""
+    """What one model sees: features, segments with an embargo, labels, the universe by day."""
     from qlops_assets.training.fit import prepare_training_set
 
     version = context.partition_key
@@ -47,6 +48,8 @@ def training_set(
             universe=spec.universe,
             instruments=prepared.instruments,
             features=prepared.features,
+            features_asked=", ".join(spec.feature_origin["asked"]),
+            feature_definitions=spec.features,
             label=spec.label,
             simulated=spec.simulated,
             **{f"{name}_rows": count for name, count in prepared.rows.items()},
@@ -73,7 +76,8 @@ def trained_model(
 
     version, registry = context.partition_key, platform.registry
     with step(context, platform, {"model_version": version}) as running:
-        facts = _what_is_trained(read_training_set(platform.settings, version), context.run_id)
+        spec = read_training_set(platform.settings, version)
+        facts = _what_is_trained(spec, context.run_id)
         registry.advance(version, ModelEvent.STARTED, by=ACTOR, why="training started", facts=facts)
         try:
             trained = fit_model(
@@ -100,15 +104,16 @@ def trained_model(
             why="training finished",
             facts={**numbers, **artifact},
         )
-        running.facts.update(numbers, artifact_sha256=trained.artifact.sha256, features=158)
+        running.facts.update(numbers, artifact_sha256=trained.artifact.sha256)
+        running.facts.update(features=len(trained.artifact.features))
     return dg.MaterializeResult(
         metadata=running.metadata(), data_version=dg.DataVersion(trained.artifact.sha256)
     )
 
 
 def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
-    names = ("snapshot", "source", "simulated", "universe", "segments", "label")
-    facts = {name: spec[name] for name in names}
+    names = ("snapshot", "source", "simulated", "universe", "segments", "label", "features")
+    facts = {name: spec[name] for name in (*names, "feature_definitions", "feature_origin")}
     return {**facts, "spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
 
 

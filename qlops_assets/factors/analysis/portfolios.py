@@ -1,8 +1,10 @@
 """What the quantiles of a factor earn and how fast their names change, as machine code.
 
-Works on the doubled mean ranks of ``kernels.measure``: whole numbers, 0 where a name is not in the
+Works on the doubled mean ranks of ``ranks``: whole numbers, 0 where a name is not in the
 day's sample, which are those with a value of the factor and a return. That is alphalens' sample.
 """
+
+# ruff: noqa: PLR0917 -- machine code takes no keywords
 
 from typing import Any
 
@@ -16,33 +18,51 @@ def label_quantiles(ranks: Any, quantiles: int, tally: Any, labels: Any) -> tupl
     """Give every name its quantile, 1 to ``quantiles``, and 0 where it is not in the sample.
 
     The rule of ``pandas.qcut``: the edges are the sample's quantiles by linear interpolation, and a
-    value on an edge is below it. Where so many values are equal that two edges fall together, qcut
-    refuses; then equal values go together into the quantile of their mean place.
+    value on an edge is below it; here in whole numbers, where pandas may round an edge. Where so
+    many values are equal that two edges fall together, qcut refuses; then equal values go together
+    into the quantile of their mean place.
+
+    Args:
+        ranks: Doubled mean ranks, 0 where a name is not in the sample.
+        quantiles: How many.
+        tally: To work in, longer than the highest rank.
+        labels: Gets the quantiles.
 
     Returns:
         The size of the sample; and 1 by qcut's rule, 2 by mean places, 0 where all values are equal
         and there are no quantiles.
     """
     tally[:] = 0
-    count, labels[:] = 0, 0
+    labels[:] = 0
     for k in range(ranks.size):
         tally[ranks[k]] += 1
-        count += ranks[k] > 0
-    steps = count - 1
+    count = ranks.size - tally[0]
+    rule = _quantile_rule(ranks, count, quantiles, tally)
+    if rule:
+        for k in range(ranks.size):
+            if ranks[k]:
+                # Twice the place, from 0, of the first of equal values, or of their middle.
+                doubled = ranks[k] - 2 if rule == 2 else ranks[k] - tally[ranks[k]] - 1
+                label = 1
+                for edge in range(1, quantiles):
+                    label += doubled * quantiles > 2 * (count - 1) * edge
+                labels[k] = label
+    return count, rule
+
+
+@compiled
+def _quantile_rule(ranks: Any, count: int, quantiles: int, tally: Any) -> int:
     rule = 1
     for k in range(ranks.size):
         equal = tally[ranks[k]]
         if ranks[k] and equal == count:
-            return count, 0
+            return 0
         if ranks[k] and equal > 1:
             first = (ranks[k] - equal - 1) // 2
-            if (first + equal - 1) * quantiles // steps > -(-first * quantiles // steps):
-                rule = 2
-    for k in range(ranks.size):
-        if ranks[k]:
-            doubled = ranks[k] - 2 if rule == 2 else ranks[k] - tally[ranks[k]] - 1
-            labels[k] = max(1, -(-doubled * quantiles // (2 * steps)))
-    return count, rule
+            last = first + equal - 1
+            if last * quantiles // (count - 1) > -(-first * quantiles // (count - 1)):
+                rule = 2  # two edges are this value
+    return rule if count else 0
 
 
 @compiled
@@ -65,25 +85,25 @@ def _earn(labels: Any, returns: Any, quantiles: int, row: Any) -> None:
 @compiled
 def _turnover(labels: Any, places: Any, before: Any, quantile: int) -> float:
     """Return the share of a quantile's names that were not in it the day before."""
-    size, new = 0, 0
+    size, stayed, size_before = 0, 0, 0
     for k in range(labels.size):
-        if labels[k] == quantile:
-            size += 1
-            new += before[places[k]] != quantile
-    if size == 0 or not (before == quantile).any():
-        return np.nan
-    return new / size
+        inside = labels[k] == quantile
+        size += inside
+        stayed += inside & (before[places[k]] == quantile)
+    for place in range(before.size):
+        size_before += before[place] == quantile
+    return (size - stayed) / size if size and size_before else np.nan
 
 
 @compiled
-def _autocorrelation(ranks: Any, count: int, places: Any, before: Any) -> float:
+def _autocorrelation(ranks: Any, count: int, places: Any, before: Any) -> Any:
     """Return the correlation of today's ranks with the day before's, of names that have both."""
     both, s_x, s_y, s_xx, s_yy, s_xy = 0, 0, 0, 0, 0, 0
     for k in range(ranks.size):
         if ranks[k] and before[places[k]]:
             # Around today's mean, so that the squares of many names stay whole 64-bit numbers.
-            x = np.int64(ranks[k]) - (count + 1)
-            y = np.int64(before[places[k]]) - (count + 1)
+            x = int(ranks[k]) - (count + 1)
+            y = int(before[places[k]]) - (count + 1)
             both += 1
             s_x += x
             s_y += y

@@ -8,13 +8,15 @@ from qlops_assets.factors.grammar.operators import OPERATORS, Kind
 
 _Reach = tuple[float, int]  # rows before, rows after
 _HERE: Final[_Reach] = (0, 0)
+_ALL_BEFORE: Final[_Reach] = (math.inf, 0)
 
 
 def look_back(node: Node) -> int | None:
     """Return how many rows before a row its value is computed from.
 
     0 for a field; ``Ref`` and ``Delta`` by n add n, a window of n adds n - 1. ``None`` is the whole
-    history: a window of 0, and ``EMA``, which forgets but never entirely.
+    history: a window of 0, ``EMA``, which forgets but never entirely, and ``$change``, which is
+    since the last traded day, however long ago that was.
     """
     back, _ = _reach(node)
     return None if math.isinf(back) else int(back)
@@ -44,7 +46,8 @@ def _reach(node: Node) -> _Reach:
     done: list[_Reach] = []
     for part in walk(node):
         if not isinstance(part, Call):
-            done.append(_HERE)
+            is_change = isinstance(part, Field) and part.name == "change"
+            done.append(_ALL_BEFORE if is_change else _HERE)
             continue
         first = len(done) - len(part.operands)
         back = max(reach[0] for reach in done[first:])

@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from qlops_assets.core.columns import INSTRUMENT
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.native.factors import Factors
 from qlops_assets.factors.native.panel import Panel
 from qlops_assets.factors.native.program import Columns, blocks
 from qlops_assets.factors.windows import looking_back, read_looking_back
+from qlops_assets.lake.datasets import bars_dataset
 
 _BLOCK_ROWS: Final = 250_000  # of one frame: bounds memory, and shows progress
 
@@ -35,6 +37,8 @@ class NativeEngine:
                 operation on such values.
         """
         factors = Factors.of(expressions)
+        if factors.instruments:
+            factors.require_instruments(bars.get_column(INSTRUMENT).unique().to_list())
         if since is None:
             panel = Panel.of(bars)
             return _frame(panel, factors.columns(panel, self._threads), factors.names)
@@ -75,6 +79,11 @@ class NativeEngine:
             wanted = None if first is None else part.since(first)
             yield _frame(part, columns, factors.names, wanted)
             report.report("factors", end, len(panel.codes))
+
+
+def _instruments(settings: Settings) -> list[str]:
+    codes = bars_dataset(settings).scan().select(pl.col(INSTRUMENT).unique()).collect()
+    return codes.get_column(INSTRUMENT).to_list()
 
 
 def _frame(

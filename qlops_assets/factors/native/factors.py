@@ -1,6 +1,6 @@
 """Expressions made ready to be computed over a panel."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -45,12 +45,28 @@ class Factors:
         """Return the factors of expressions; the last few sets are remembered."""
         return _remembered(tuple(expressions.items()))
 
-    def fields(self, panel: Panel, threads: int) -> dict[str, NDArray[Any]]:
-        """Return the values by row of everything that the program reads.
+    @property
+    def instruments(self) -> set[str]:
+        """The instruments that expressions name."""
+        return {code for code, _ in self._others.values()}
+
+    def require_instruments(self, known: Collection[str]) -> None:
+        """Refuse expressions that name an instrument without bars.
+
+        Args:
+            known: The instruments that have bars on any day, also on one that is not computed from.
 
         Raises:
-            FactorError: an expression names an instrument without bars.
+            FactorError: one does.
         """
+        for code in sorted(self.instruments.difference(known)):
+            raise FactorError(
+                f"found instrument {code!r} in an expression; it has no bars, as "
+                f"{', '.join(sorted(known)[:3])} and others have"
+            )
+
+    def fields(self, panel: Panel, threads: int) -> dict[str, NDArray[Any]]:
+        """Return the values by row of everything that the program reads."""
         return {
             name: self._of_another(panel, name, threads)
             if name in self._others
@@ -70,15 +86,12 @@ class Factors:
 
     def _of_another(self, panel: Panel, column: str, threads: int) -> NDArray[Any]:
         code, program = self._others[column]
-        if code not in panel.codes:
-            raise FactorError(
-                f"found instrument {code!r} in an expression; it has no bars, as "
-                f"{', '.join(panel.codes[:3])} and others have"
-            )
+        dtype = _aligned_dtype(program)
+        if code not in panel.codes:  # it has bars on other days only
+            return np.full(panel.rows, np.nan, dtype)
         place = panel.codes.index(code)
         own = panel.part(place, place + 1)
         fields = {name: own.field(name) for name in program.fields}
-        dtype = _aligned_dtype(program)
         values = program.compute(fields, own.bounds, threads=threads, dtype=dtype)
         return panel.at_places(code, values[0])
 

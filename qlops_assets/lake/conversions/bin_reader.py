@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, OPTIONAL, PRICES
+from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY, OPTIONAL, PRICES
 from qlops_assets.core.errors import ConversionError
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.lake.conversions.bin_lists import Listed, listed
 from qlops_assets.lake.conversions.calendars import lines_of, read_calendar
 from qlops_assets.lake.conversions.frames import bars_of
-from qlops_assets.lake.qlib_bin import FIELDS, NAMES_FILE
+from qlops_assets.lake.qlib_bin import NAMES_FILE
 
 _SUFFIX: Final = ".day.bin"
 _ACCEPTED: Final = (

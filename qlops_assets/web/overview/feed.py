@@ -15,7 +15,7 @@ _SPOKEN: Final = ("text", "message", "reason", "why")
 _GOOD: Final = frozenset(
     {"approved", "completed", "promoted", "staged", "step_finished", "trained", "validated"}
 )
-_BAD: Final = frozenset({"failed", "rejected", "step_failed"})
+_BAD: Final = frozenset({"check_failed", "failed", "rejected", "step_failed"})
 
 
 def last_events(journal: Journal, last_seq: int, shown: int = _SHOWN) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import { dayTicks, isoDay, numberTicks } from "./scales.js";
 const SVG = "http://www.w3.org/2000/svg";
 const GUTTER = { left: 58, right: 14, top: 8, bottom: 22 };
 
-function draw(parent, name, attributes = {}, text) {
+export function draw(parent, name, attributes = {}, text) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   if (text !== undefined) element.textContent = text;
@@ -15,7 +15,7 @@ function draw(parent, name, attributes = {}, text) {
   return element;
 }
 
-function make(parent, name, className, text) {
+export function make(parent, name, className, text) {
   const element = document.createElement(name);
   element.className = className;
   if (text !== undefined) element.textContent = text;

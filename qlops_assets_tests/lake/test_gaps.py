@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlops_assets.core.months import month_of
-from qlops_assets.factors.gaps import gap_digests
+from qlops_assets.lake.gaps import gap_digests
 from qlops_assets.lake.datasets import MonthlyDataset
 from qlops_assets_tests.support.market import weekdays
 
