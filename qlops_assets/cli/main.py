@@ -18,7 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "console": ("servers:console", "Run the web console in the foreground."),
     "predict": ("predict:predict", "Ask a running model server for scores."),
     "data": ("data:data", "The source's files and the lake: scan, status, convert."),
-    "factor": ("factor:factor", "Factors, Alpha158's and yours: check, list, add, report, select."),
+    "factor": ("factors.commands:factor", "Factors: check, list, add, remove, report, select."),
     "models": ("models:models", "Registered model versions: list, show, history."),
     "deploy": ("deploy:deploy", "Bring a model version into an environment."),
     "approve": ("deploy:approve", "Approve a deployment that was asked for."),

@@ -8,7 +8,7 @@ import polars as pl
 
 from qlops_assets.core.catalog import Catalog
 from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, REQUIRED
-from qlops_assets.core.errors import FactorError
+from qlops_assets.core.errors import ExpressionError, FactorError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.grammar.names import require_fields
@@ -125,5 +125,9 @@ def require_expressions(
     for name, text in expressions.items():
         if name in (INSTRUMENT, DATE):
             raise FactorError(f"factor {name!r}: is a key column's name; choose another")
-        parse(text, look_ahead=look_ahead)
-        require_fields(text, known)
+        try:
+            parse(text, look_ahead=look_ahead)
+            require_fields(text, known)
+        except ExpressionError as error:
+            found = f"factor {name!r}: {error.found}"
+            raise ExpressionError(text, error.position, found, error.accepted) from error

@@ -37,6 +37,11 @@ class FactorReport:
         """The share of cells without a value."""
         return sum(self.missing.values()) / max(1, self.partition.rows * len(self.missing))
 
+    @property
+    def mostly_missing(self) -> dict[str, float]:
+        """The factors of which more than half is missing, with that share, the worst first."""
+        return mostly_missing([self])
+
 
 def missing_counts(frame: pl.DataFrame) -> dict[str, int]:
     """Return for each factor of an engine's frame how many rows have no value."""

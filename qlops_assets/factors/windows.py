@@ -28,7 +28,8 @@ def looking_back(bars: pl.DataFrame, since: date, days: int | None) -> pl.DataFr
     if days is None:
         return bars
     calendar = bars.get_column(DATE).unique().sort()
-    first = calendar[max(0, int(calendar.search_sorted(since)) - days)]
+    place = int(calendar.search_sorted(since)) - days
+    first = calendar[min(max(0, place), calendar.len() - 1)]  # since may be after the last day
     window = bars.filter(pl.col(DATE) >= first)
     begun = bars.filter(pl.col(DATE) < first).select(INSTRUMENT).unique()
     begun = begun.join(window.select(INSTRUMENT).unique(), on=INSTRUMENT, how="semi")
@@ -95,4 +96,8 @@ def _with_rows_on(window: pl.DataFrame, day: date, begun: pl.DataFrame) -> pl.Da
     """Add an empty row of a day for those of the instruments that have none on it."""
     present = window.filter(pl.col(DATE) == day).select(INSTRUMENT)
     absent = begun.join(present, on=INSTRUMENT, how="anti").with_columns(pl.lit(day).alias(DATE))
-    return pl.concat([window, absent], how="diagonal").sort(KEY) if absent.height else window
+    if absent.is_empty():
+        return window
+    if "factor" not in window.columns:  # 1 on the days that have a bar, which an empty row is not
+        window = window.with_columns(factor=pl.lit(1.0))
+    return pl.concat([window, absent], how="diagonal").sort(KEY)

@@ -113,7 +113,9 @@ def test_every_key_of_qlops_toml_is_documented(section: str) -> None:
     assert f"## `{heading}`" in page
     part = page.split(f"## `{heading}`")[1].split("\n## ")[0]
     rows = set(re.findall(r"^\| `([\w.]+)` \|", part, flags=re.MULTILINE))
-    keys = {field.name for field in fields(sections()[section])}
+    kind = sections()[section]
+    # A section of names that the user chooses has no keys of ours.
+    keys = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
     assert rows == keys
 
 
@@ -121,7 +123,7 @@ def test_every_documented_default_is_the_real_one() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     wrong = []
     for name, section in sections().items():
-        if name == "environments":
+        if name == "environments" or not is_dataclass(section):
             continue
         part = page.split(f"## `[{name}]`")[1].split("\n## ")[0]
         shown = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", part, flags=re.MULTILINE))

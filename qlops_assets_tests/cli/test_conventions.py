@@ -14,7 +14,11 @@ from qlops_assets.cli.main import COMMANDS
 from qlops_assets.cli.main import qlops as group
 from qlops_assets_tests.cli.conftest import Qlops
 
-SUBCOMMANDS = {"data": ["scan", "status", "convert"], "models": ["list", "show", "history"]}
+SUBCOMMANDS = {
+    "data": ["scan", "status", "convert"],
+    "factor": ["check", "list", "add", "remove", "report", "select"],
+    "models": ["list", "show", "history"],
+}
 
 
 def one_line(text: str) -> str:

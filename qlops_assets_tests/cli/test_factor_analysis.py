@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qlops_assets.cli.factor_tables import sparkline
+from qlops_assets.cli.factors.tables import sparkline
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.report import Scope, load_report, reports_folder

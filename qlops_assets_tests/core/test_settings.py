@@ -57,6 +57,8 @@ def test_every_section_is_read(elsewhere: Path) -> None:
         approvers = ["ann", "bob"]
         [console]
         port = 9090
+        [factors]
+        momentum_10 = "$close/Ref($close,10)-1"
         """,
         elsewhere,
     )
@@ -74,6 +76,7 @@ def test_every_section_is_read(elsewhere: Path) -> None:
     assert settings.environments["paper"].approvers == ("ann", "bob")
     assert settings.console.port == 9090
     assert settings.universe.name == "csi300"
+    assert settings.factors == {"momentum_10": "$close/Ref($close,10)-1"}
     assert settings.config_file == elsewhere / "given.toml"
 
 
@@ -101,6 +104,8 @@ def test_every_section_is_read(elsewhere: Path) -> None:
         ("[training]\ntrain_end = 2016-01-01T00:00:00", ["train_end", "must be a date"]),
         ("[environments.x]\nport = 1\napprovers = 'ann'", ["approvers", "must be list"]),
         ("[environments.x]\nport = 1\napprovers = [1]", ["approvers", "must be str"]),
+        ("factors = 3", ["[factors]", "was 3", "must be a table"]),
+        ("[factors]\nswing = 3", ["[factors].swing", "was 3", "must be str"]),
         ("[source", ["not TOML"]),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from qlops_assets.factors.look_back import LOOK_BACK_MONTHS
+from qlops_assets.factors.sets import alpha158_set, look_back_months
 from qlops_assets.factors.store import stale_months as stale_factor_months
 from qlops_assets.lake.bars import stale_months
 from qlops_assets_tests.support.dagster_bench import Bench, day_changed, months, quiet
@@ -74,26 +74,26 @@ def test_nothing_is_asked_right_after_the_first_build(automation: Automation) ->
 def test_restated_month_asks_for_itself_and_those_that_look_back(automation: Automation) -> None:
     assert automation.requested() == []
     restate(automation.bench, "2019-03", date(2019, 3, 13))
-    assert LOOK_BACK_MONTHS == 4
+    assert look_back_months(60) == 4
     assert automation.requested() == ["2019-03", "2019-04", "2019-05", "2019-06", "2019-07"]
 
 
 def test_months_asked_for_are_those_that_the_lake_finds_stale(automation: Automation) -> None:
     """Dagster's view, from events, and the lake's, from digests, name the same months."""
-    from qlops_assets.factors.store import alpha158_dataset, alpha158_inputs, code_version
+    from qlops_assets.factors.store import alpha158_dataset, factor_inputs
     from qlops_assets.lake.datasets import bars_dataset
 
     settings = automation.bench.settings
     frame = bars_dataset(settings).read(["2019-01"]).head(0)
-    inputs = alpha158_inputs(settings, YEAR)
+    inputs = factor_inputs(settings, alpha158_set(), YEAR)
     for month in YEAR:  # factors of no rows, made from the bars as they are
         alpha158_dataset(settings).write(
-            month, frame, inputs=inputs[month], code=code_version(settings)
+            month, frame, inputs=inputs[month], code=alpha158_set().code_version(settings)
         )
-    assert stale_factor_months(settings, YEAR) == []
+    assert stale_factor_months(settings, alpha158_set(), YEAR) == []
     assert automation.requested() == []
     restate(automation.bench, "2019-02", date(2019, 2, 13))
-    assert automation.requested() == stale_factor_months(settings, YEAR)
+    assert automation.requested() == stale_factor_months(settings, alpha158_set(), YEAR)
 
 
 def test_newest_month_asks_for_itself_alone(automation: Automation) -> None:

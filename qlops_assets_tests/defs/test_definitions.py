@@ -17,6 +17,8 @@ ASSETS = {
     "raw_bars": "lake",
     "bars": "lake",
     "alpha158_factors": "factors",
+    "custom_factors": "factors",
+    "factor_report": "factors",
     "training_set": "training",
     "trained_model": "training",
     "model_evaluation": "training",
@@ -78,7 +80,9 @@ def test_every_asset_says_what_it_is(definitions: dg.Definitions, asset: str) ->
 
 def test_every_check_says_what_it_looks_for(definitions: dg.Definitions) -> None:
     checks = [s for a in definitions.resolve_asset_graph().assets_defs for s in a.check_specs]
-    assert {str(s.key.asset_key.to_user_string()) for s in checks} == {"bars", "model_evaluation"}
+    assert {str(s.key.asset_key.to_user_string()) for s in checks} == {
+        *("bars", "alpha158_factors", "custom_factors", "factor_report", "model_evaluation")
+    }
     assert [s.name for s in checks if not s.description] == []
 
 
@@ -91,7 +95,9 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
         "raw_bars": set(),
         "bars": {"raw_bars"},
         "alpha158_factors": {"bars"},
-        "training_set": {"alpha158_factors", "bars"},
+        "custom_factors": {"bars"},
+        "factor_report": {"alpha158_factors", "custom_factors", "bars"},
+        "training_set": {"alpha158_factors", "custom_factors", "bars"},
         "trained_model": {"training_set"},
         "model_evaluation": {"trained_model"},
         "deployment": {"model_evaluation"},
@@ -99,7 +105,10 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
 
 
 def test_jobs_together_cover_every_asset(definitions: dg.Definitions) -> None:
-    names = ("refresh_bars", "refresh_factors", "train_model", "deploy_model")
+    names = (
+        *("refresh_bars", "refresh_factors", "refresh_custom_factors", "report_factors"),
+        *("train_model", "deploy_model"),
+    )
     covered = [
         key.to_user_string()
         for name in names
@@ -113,6 +122,10 @@ def test_everything_that_starts_by_itself_runs_from_the_start(definitions: dg.De
         sensors = definitions.get_repository_def().sensor_defs
     assert {s.name for s in sensors} == {"source_files_changed", "automation"}
     assert {s.default_status for s in sensors} == {dg.DefaultSensorStatus.RUNNING}
+    with quiet():
+        schedules = definitions.get_repository_def().schedule_defs
+    assert {s.name: s.cron_schedule for s in schedules} == {"weekly_factor_report": "0 6 * * 6"}
+    assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.RUNNING}
 
 
 def test_months_begin_with_the_first_month_of_the_data(built: Bench) -> None:
@@ -165,7 +178,7 @@ def test_months_and_keys_translate_into_each_other() -> None:
 
 def test_an_engine_of_another_name_is_another_code_version(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    other = replace(settings, features=replace(settings.features, engine="native"))
+    other = replace(settings, features=replace(settings.features, engine="qlib"))
     with quiet():
         versions = [
             specs(build_definitions(s))["alpha158_factors"].code_version for s in (settings, other)

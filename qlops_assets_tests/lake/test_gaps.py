@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlops_assets.core.months import month_of
-from qlops_assets.lake.gaps import gap_digests
 from qlops_assets.lake.datasets import MonthlyDataset
+from qlops_assets.lake.gaps import gap_digests
 from qlops_assets_tests.support.market import weekdays
 
 CALENDAR = weekdays(date(2020, 1, 20), 60)  # to the end of April

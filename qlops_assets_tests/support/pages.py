@@ -63,12 +63,14 @@ CONTRASTS = """() => {
 # headings, heads of tables; and identifiers that are not one of a kind.
 NAMELESS = """() => {
   const poor = [];
+  const text = (id) => document.getElementById(id)?.textContent ?? "";
   const name = (e) => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.title
-    || (e.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id)?.textContent ?? "").join("")
+    || (e.getAttribute("aria-labelledby") ?? "").split(" ").map(text).join("")
     || e.textContent.trim();
   const say = (what, e) => poor.push(`${what}: ${e.outerHTML.slice(0, 80)}`);
   const seen = (e) => e.getClientRects().length > 0;
-  for (const e of document.querySelectorAll("a, button, input, select, [role], nav, section, [tabindex]")) {
+  const named = "a, button, input, select, [role], nav, section, [tabindex]";
+  for (const e of document.querySelectorAll(named)) {
     if (seen(e) && !e.matches("[role=status]") && !name(e)) say("no name", e);
   }
   let level = 0;
@@ -81,7 +83,7 @@ NAMELESS = """() => {
   for (const e of document.querySelectorAll("th")) if (!e.scope) say("head without scope", e);
   for (const e of document.querySelectorAll("dl > :not(div, dt, dd)")) say("not of a list", e);
   const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
-  for (const id of new Set(ids)) if (ids.filter((other) => other === id).length > 1) poor.push(`twice: ${id}`);
+  for (const [i, id] of ids.entries()) if (ids.indexOf(id) !== i) poor.push(`twice: ${id}`);
   for (const e of document.querySelectorAll("[aria-labelledby]")) {
     if (!document.getElementById(e.getAttribute("aria-labelledby"))) say("label is missing", e);
   }

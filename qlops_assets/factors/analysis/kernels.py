@@ -34,8 +34,9 @@ def _add_moments(numbers: Any, valid: Any, mean: float, returns: Any, sums: Any)
         Σx² over all values of the factor.
     """
     _, centred, lacking, whole = returns
-    sums[:] = whole
     s_y, s_yy, s_xy = sums[2], sums[4], sums[5]
+    for h in range(s_xy.size):
+        s_y[h], s_yy[h], s_xy[h] = whole[2, h], whole[4, h], 0.0
     count, s_x, s_xx = 0, 0.0, 0.0
     for place in range(numbers.size):
         if valid[place]:
@@ -49,15 +50,22 @@ def _add_moments(numbers: Any, valid: Any, mean: float, returns: Any, sums: Any)
             for h in range(s_xy.size):
                 s_y[h] -= centred[place, h]
                 s_yy[h] -= centred[place, h] * centred[place, h]
-    sums[0], sums[1], sums[3] = count, s_x, s_xx
+    for h in range(s_xy.size):
+        sums[0, h], sums[1, h], sums[3, h] = count, s_x, s_xx
+    _take_off(numbers, valid, mean, lacking, sums)
+    return s_xx
+
+
+@compiled
+def _take_off(numbers: Any, valid: Any, mean: float, lacking: Any, sums: Any) -> None:
+    """Take the names that lack a return off the factor's sums."""
     for k in range(lacking.shape[0]):
-        place, h = lacking[k]
+        place, h = lacking[k, 0], lacking[k, 1]
         if valid[place]:
             x = numbers[place] - mean
             sums[0, h] -= 1
             sums[1, h] -= x
             sums[3, h] -= x * x
-    return s_xx
 
 
 @compiled
@@ -189,7 +197,8 @@ def _rank_returns(others: Any, valid: Any, ranked: Any) -> None:
     for k in range(valid.size):
         differ |= names[k] ^ valid[k]
     if differ:
-        names[:] = valid
+        for k in range(valid.size):
+            names[k] = valid[k]
         for h in range(counts.size):
             ties[h] = rank_among(orders[h], ends[h], counts[h], valid, ranks[:, h])[1]
 
@@ -207,9 +216,10 @@ def _add_products(own: Any, present: Any, ranks: Any, products: Any) -> None:
         products: Gets the sums, and the factor's ties, by horizon.
     """
     order, ends, count = own
-    products[:] = 0.0
     sums, ties = products[0], products[1]
-    below, size = np.zeros(sums.size), np.zeros(sums.size)
+    for h in range(sums.size):
+        sums[h], ties[h] = 0.0, 0.0
+    below = np.zeros(sums.size)
     start = 0
     for k in range(count):
         if not ends[k]:
@@ -220,14 +230,21 @@ def _add_products(own: Any, present: Any, ranks: Any, products: Any) -> None:
                 sums[h] += (2.0 * below[h] + 2.0) * ranks[place, h]
                 below[h] += present[place, h]
         else:
-            size[:] = 0.0
-            for j in range(start, k + 1):
-                size += present[order[j]]
-            for j in range(start, k + 1):
-                sums += (2.0 * below + size + 1.0) * ranks[order[j]]
-            ties += size * size * size - size
-            below += size
+            _add_tied(order[start : k + 1], present, ranks, products, below)
         start = k + 1
+
+
+@compiled
+def _add_tied(places: Any, present: Any, ranks: Any, products: Any, below: Any) -> None:
+    """Add the products of equal values of the factor."""
+    for h in range(below.size):
+        size = 0.0
+        for k in range(places.size):
+            size += present[places[k], h]
+        for k in range(places.size):
+            products[0, h] += (2.0 * below[h] + size + 1.0) * ranks[places[k], h]
+        products[1, h] += size * size * size - size
+        below[h] += size
 
 
 @compiled
@@ -239,7 +256,9 @@ def _measure_day(values: Any, returns: Any, main: int, rows: Any, ranks: Any) ->
     buckets, ends = np.empty(256, np.int64), np.empty(size, np.bool_)
     others = _sorted_returns(earned, (order, keys, buckets))
     present = others[3]
-    traded = present[:, main].astype(np.int32)
+    traded = np.empty(size, np.int32)
+    for k in range(size):
+        traded[k] = present[k, main]
     names, their_ties = np.full(size, -1, np.int32), np.zeros(horizons, np.int64)
     their_ranks = np.zeros((size, horizons))
     numbers, valid = np.empty(size), np.empty(size, np.int32)
@@ -297,5 +316,6 @@ def measure(
     for d in range(days.size):
         a, b = starts[d], starts[d + 1]
         returns = _returns_of_day(closes, days[d], places[a:b], horizons)
-        earned[a:b] = returns[0][main]
+        for k in range(b - a):
+            earned[a + k] = returns[0][main, k]
         _measure_day(values[:, a:b], returns, main, figures[d], ranks[:, a:b])

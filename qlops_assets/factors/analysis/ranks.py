@@ -63,24 +63,30 @@ def _sort_keys(count: int, varying: Any, order: Any, keys: Any, buckets: Any) ->
     side = 0
     for byte in range(8):
         shift = np.uint64(8 * byte)
-        if not (varying >> shift) & _BYTE:
-            continue
-        buckets[:] = 0
-        for k in range(count):
-            buckets[(keys[order[side, k]] >> shift) & _BYTE] += 1
-        total = 0
-        for value in range(256):
-            size = buckets[value]
-            buckets[value] = total
-            total += size
-        for k in range(count):
-            place = order[side, k]
-            value = (keys[place] >> shift) & _BYTE
-            order[1 - side, buckets[value]] = place
-            buckets[value] += 1
-        side = 1 - side
+        if (varying >> shift) & _BYTE:
+            _sort_byte(count, shift, (order[side], order[1 - side]), keys, buckets)
+            side = 1 - side
     if side:
-        order[0, :count] = order[1, :count]
+        for k in range(count):
+            order[0, k] = order[1, k]
+
+
+@compiled
+def _sort_byte(count: int, shift: Any, orders: Any, keys: Any, buckets: Any) -> None:
+    source, target = orders
+    for value in range(256):
+        buckets[value] = 0
+    for k in range(count):
+        buckets[(keys[source[k]] >> shift) & _BYTE] += 1
+    total = 0
+    for value in range(256):
+        size = buckets[value]
+        buckets[value] = total
+        total += size
+    for k in range(count):
+        value = (keys[source[k]] >> shift) & _BYTE
+        target[buckets[value]] = source[k]
+        buckets[value] += 1
 
 
 @compiled

@@ -48,13 +48,14 @@ def daily_document(days: "pl.DataFrame") -> dict[str, Any]:
     """Return IC and Rank IC by day, cumulated and as a rolling mean, at most 2,000 points.
 
     Where there are more days, a point stands for ``days_per_point`` days: the IC is their mean,
-    cumulated and rolling figures are those of the last of them. A day without an IC adds nothing.
+    cumulated and rolling figures are those of the last of them. A day without an IC adds nothing;
+    before the first that has one there is nothing.
     """
     import polars as pl
 
     rank_ic = pl.col("rank_ic")
     series = days.sort("date").with_columns(
-        cumulative_rank_ic=rank_ic.fill_null(0.0).cum_sum(),
+        cumulative_rank_ic=pl.when(rank_ic.cum_count() > 0).then(rank_ic.fill_null(0.0).cum_sum()),
         rolling_rank_ic=rank_ic.rolling_mean(ROLLING_DAYS, min_samples=_LEAST_DAYS),
     )
     together = max(1, -(-series.height // MOST_POINTS))

@@ -62,7 +62,7 @@ class Shelf:
                     current = is_current(settings, view.record)
                     why = "" if current else "Bars, factors or rules have changed since."
                 except QlopsError as error:
-                    why = f"It cannot be compared with the lake: {error}"
+                    why = f"It cannot be compared with the lake: {error}."
                 self._compared = (key, why)
             return self._compared[1]
 

@@ -1,5 +1,6 @@
 """A factor report as the pages need it: rows in order of strength, neighbours, series by day."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,20 +28,22 @@ class ReportView:
     def rows(self) -> list[dict[str, Any]]:
         """A row per factor, the strongest by |Rank ICIR| first.
 
-        The figures of the summary, and: its ``rank`` and ``turnover``; whether it is
-        ``significant``; whether it is ``proposed`` for training, None where nothing was selected;
-        its ``expression``, None where the report does not say it; its ``decay`` by horizon; the
-        ``shades`` of its signed figures.
+        The figures of the summary, and: its ``rank``, ``turnover`` and ``cluster_size``; whether it
+        is ``significant``; whether it is ``proposed`` for training, None where nothing was
+        selected; its ``expression``, None where the report does not say it; its ``decay`` by
+        horizon; the ``shades`` of its signed figures.
         """
         rows = [dict(row) for row in self.record.analysis.summary.iter_rows(named=True)]
         rows.sort(key=lambda row: -abs(row["rank_icir"] or 0.0))
         largest = self._largest()
+        sizes = Counter(row["cluster"] for row in rows)
         for rank, row in enumerate(rows, start=1):
             name = row["factor"]
             decision = self.decisions.get(name)
             q_value = row["rank_ic_q"]
             row |= {
                 "rank": rank,
+                "cluster_size": sizes[row["cluster"]],
                 "turnover": _mean(row["turnover_top"], row["turnover_bottom"]),
                 "significant": q_value is not None and q_value <= SIGNIFICANT,
                 "proposed": None if decision is None else decision["kept"],

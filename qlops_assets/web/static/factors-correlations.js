@@ -172,7 +172,8 @@ export class CorrelationMap {
     const [i, j] = this.cell;
     line(i, "pointed", false);
     draw(this.over, "rect", { class: "band pointed", x: this.room + j * this.size, y: 0, width: this.size, height: side });
-    const value = decimal(this.matrix[i * this.names.length + j], 2);
+    const known = this.matrix[i * this.names.length + j];
+    const value = Number.isNaN(known) ? "never comparable" : decimal(known, 2);
     const same = this.clusters[i] === this.clusters[j] ? `both cluster ${this.clusters[i]}` : `clusters ${this.clusters[i]} and ${this.clusters[j]}`;
     const pair = i === j ? this.names[i] : `${this.names[i]} and ${this.names[j]}`;
     this.readout.textContent = `${pair}: ${value}, ${i === j ? `cluster ${this.clusters[i]}` : same}`;

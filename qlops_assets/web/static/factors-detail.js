@@ -1,6 +1,6 @@
 // The page of one factor: its Rank IC over time, by year and by horizon, and its quantiles.
 
-import { LineChart } from "./charts.js";
+import { LineChart, make } from "./charts.js";
 import { BarChart } from "./factors-bars.js";
 import { count, decimal, digitsOf } from "./scales.js";
 import { writeTimes } from "./times.js";
@@ -10,8 +10,16 @@ const host = (name) => page.querySelector(`[data-chart="${name}"]`);
 const ic = (value, step) => decimal(value, step ? digitsOf(step) : 4);
 const basis = (value, step) => decimal(value, step ? digitsOf(step) : 1);
 
+// Says so where there is nothing to draw.
+function isBare(place, values) {
+  const bare = !values.some(Number.isFinite);
+  if (bare) make(place, "p", "empty", "There is no value to draw.");
+  return bare;
+}
+
 function showTime({ daily }) {
   const place = host("cumulative");
+  if (isBare(place, daily.cumulative_rank_ic)) return;
   const part = () => place.appendChild(document.createElement("div"));
   const each = daily.days_per_point > 1 ? `, every ${daily.days_per_point} days` : "";
   const upper = new LineChart(part(), {
@@ -45,11 +53,13 @@ function showDecay({ decay, interval }) {
     const ends = isMain && interval ? { low: value - interval, high: value + interval } : {};
     return { name: String(horizon), title: `${horizon} day${horizon > 1 ? "s" : ""}`, value, strong: isMain, lines, ...ends };
   });
+  if (isBare(host("decay"), bars.map(({ value }) => value))) return;
   new BarChart(host("decay"), { label: "Mean Rank IC by horizon", bars, format: ic, axis: "Rank IC", xName: "horizon, days", height: innerWidth > 1100 ? 410 : 250 });
 }
 
 function showYears({ yearly }) {
   const bars = yearly.map(({ year, rank_ic: value, days }) => ({ name: String(year), value, lines: [["Rank IC", ic(value)], ["days", count(days)]] }));
+  if (isBare(host("yearly"), bars.map(({ value }) => value))) return;
   new BarChart(host("yearly"), { label: "Mean Rank IC by year", bars, format: ic, axis: "Rank IC", xName: "year" });
 }
 
@@ -62,6 +72,7 @@ function showQuantiles({ quantiles }) {
       value: scaled(part[key]),
       lines: [["return", `${basis(scaled(part.mean_return))} bp`], ["over the day's mean", `${basis(scaled(part.mean_excess))} bp`], ["names", count(part.count)]],
     }));
+  if (isBare(place, bars("mean_return").map(({ value }) => value))) return;
   const group = document.createElement("div");
   group.className = "segments";
   group.setAttribute("role", "group");

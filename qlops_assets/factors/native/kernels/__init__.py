@@ -16,6 +16,6 @@
 The loops run over lags outside and days inside: windows are nested, so that one scan up to the
 longest serves all of them, and the inner loop is one vector instruction for eight days. Every
 value is computed from its own window alone, in the order of the lags, so that it does not depend on
-how much history came before. NaN counts as absent, as in pandas with ``min_periods=1``. Only where there
-is a single segment is ``first`` more than 0.
+how much history came before. NaN counts as absent, as in pandas with ``min_periods=1``. ``first``
+is more than 0 only where there is a single segment.
 """

@@ -222,8 +222,8 @@ def _write_line(what, value, today, counts, at, stride, back, n, s1, s2, sx, o):
         lags[i] = t * c - firsts[i]
         spread[i] = c * (squares[i] + t * t * c - 2.0 * t * firsts[i]) - lags[i] * lags[i]
         both[i] = c * sx[i] - lags[i] * s1[i]
-    # The lag runs against the calendar: the slope over days is minus the slope over lags. Zero minus
-    # it, since -0.0 would make 1/Slope of a flat series negative.
+    # The lag runs against the calendar: the slope over days is minus the slope over lags. Zero
+    # minus it, since -0.0 would make 1/Slope of a flat series negative.
     if what == SLOPE:
         for i in range(m):
             o[i] = (0.0 - both[i]) / spread[i] if spread[i] > 0 else np.nan

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from qlops_assets.cli.factor_analysis import report, select
+from qlops_assets.cli.factors.analysis import report, select
 from qlops_assets.cli.shell import Shell, command
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from qlops_assets.cli.factor_tables import Proposal, render_report, render_selection
+from qlops_assets.cli.factors.tables import Proposal, render_report, render_selection
 from qlops_assets.cli.shell import Shell, command
 
 if TYPE_CHECKING:
