@@ -119,9 +119,7 @@ def test_alpha158_since_a_day_after_the_last_has_no_rows_and_all_columns(
 
 
 def test_engine_that_is_unknown_names_the_known(bars: pl.DataFrame) -> None:
-    with pytest.raises(
-        UnknownEntryError, match=r"unknown factor engine 'qlip'.*Known: native, qlib"
-    ):
+    with pytest.raises(UnknownEntryError, match=r"factor engine 'qlip'.*Known: native, qlib"):
         alpha158(bars, engine="qlip")
 
 
@@ -139,9 +137,7 @@ def test_bars_frame_without_rows_is_refused(bars: pl.DataFrame) -> None:
 
 
 def test_bars_frame_without_vwap_is_refused_by_the_factor_that_uses_it(bars: pl.DataFrame) -> None:
-    with pytest.raises(
-        FactorError, match=r"factor 'VWAP0': unknown field '\$vwap'; the fields are \$open"
-    ):
+    with pytest.raises(FactorError, match=r"'VWAP0': unknown field '\$vwap'; the fields are"):
         alpha158(bars.drop("vwap"))
 
 

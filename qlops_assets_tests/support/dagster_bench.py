@@ -38,10 +38,11 @@ def months(first: str, last: str) -> pl.DataFrame:
 
 @dataclass
 class Bench:
-    """One home, one source, one instance."""
+    """One home, one source, one instance, and factors of one's own."""
 
     folder: Path
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    factors: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> Path:
@@ -52,7 +53,8 @@ class Bench:
     def settings(self) -> Settings:
         """Settings of the home, with factors computed in this process."""
         settings = market_settings(self.folder / "home", self.source)
-        return replace(settings, features=replace(settings.features, jobs=1))
+        features = replace(settings.features, jobs=1)
+        return replace(settings, features=features, factors=self.factors)
 
     @property
     def platform(self) -> Platform:
