@@ -94,6 +94,13 @@ def test_check_says_where_nothing_or_little_has_a_value(qlops: Qlops, home: Sett
     assert "infinite    " in endless
 
 
+def test_expression_may_begin_with_a_minus_sign(qlops: Qlops) -> None:
+    for text in ("-$high", "-1*$high", "-Mean($high,5)"):
+        assert qlops("factor", "check", text, "--json").document["expression"] == text
+    assert qlops("factor", "add", "below", "-$high", "--json").document["expression"] == "-$high"
+    assert "No such option" in qlops("factor", "check", "$high", "--agianst-qlib").err
+
+
 def test_error_of_an_expression_points_at_the_character(qlops: Qlops) -> None:
     said = qlops("factor", "check", "$close / Maen($close, 5)")
     assert said.status == 1
@@ -191,7 +198,7 @@ def test_broken_factor_of_the_file_is_named_with_file_key_and_mark(
     assert said.status == 1
     first, text, mark = said.err.splitlines()
     assert first.startswith(f"error: {tmp_path / 'qlops.toml'}: [factors] bad: expression, ")
-    assert (text, mark) == ("  Mean($close", "      ^")
+    assert (text, mark) == ("  Mean($close", "  ^")
 
 
 def test_value_of_the_wrong_type_is_wrong_usage(qlops: Qlops, tmp_path: Path) -> None:

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 _WHOLE: Final = "the whole history"
 
 
+class WithExpression(click.Command):
+    """A command that takes an expression, which may begin with a minus sign and is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; only an expression holds a dollar."""
+        return super().parse_args(ctx, [f" {a}" if _is_negative(a) else a for a in args])
+
+
+def _is_negative(argument: str) -> bool:
+    return argument.startswith("-") and not argument.startswith("--") and "$" in argument
+
+
 @click.group()
 def factor() -> None:
     """Factor expressions in Qlib's language: Alpha158's, and your own."""
@@ -22,8 +34,8 @@ factor.add_command(report)
 factor.add_command(select)
 
 
-@factor.command()
-@click.argument("expression")
+@factor.command(cls=WithExpression)
+@click.argument("expression", callback=lambda _ctx, _parameter, text: text.strip())
 @click.option("--name", help="Whether it could have this name.")
 @click.option("--engine", type=click.Choice(["native", "qlib"]), help="Else that of [features].")
 @click.option("--against-qlib", is_flag=True, help="Compare some instruments with Qlib's values.")
@@ -131,9 +143,9 @@ def _render_list(out: Any, rows: list[dict[str, Any]]) -> None:
     out.print(table, markup=False)
 
 
-@factor.command()
+@factor.command(cls=WithExpression)
 @click.argument("name")
-@click.argument("expression")
+@click.argument("expression", callback=lambda _ctx, _parameter, text: text.strip())
 @click.option("--by", help="Who adds it; you where not given.")
 @command
 def add(shell: Shell, name: str, expression: str, by: str | None) -> None:
@@ -147,7 +159,10 @@ def add(shell: Shell, name: str, expression: str, by: str | None) -> None:
 
     def render(out: Any) -> None:
         out.print(f"added {name} = {expression}", markup=False)
-        out.print("its values: `qlops demo`, or materialize custom_factors in Dagster")
+        out.print(
+            "its values: `qlops demo`, or in Dagster: reload the definitions and materialize "
+            "custom_factors"
+        )
 
     shell.emit({**document, "added": True}, render)
 
