@@ -5,7 +5,7 @@ the source, else in the user's cache folder (or ``NUMBA_CACHE_DIR``); where it c
 it refuses to decorate at all, and then every process compiles for itself.
 
 Numba takes machine code for current while the file of its function is unchanged, but kernels call
-those of other files, whose code is inside theirs. So what is kept is marked with the sources of all.
+those of other files, whose code is inside theirs. So it is marked with the sources of all.
 """
 
 import hashlib
