@@ -35,7 +35,7 @@ def compiled(function: F) -> F:
     """
     try:
         machine_code = numba.njit(function, cache=True, **_OPTIONS)
-        _mark(machine_code, Path(function.__code__.co_filename).parent)  # type: ignore[attr-defined]
+        _mark(machine_code, Path(function.__code__.co_filename).parent)
     except RuntimeError as error:  # Numba's "no locator available": nowhere to write
         _LOG.warning("compiling %s anew in each process: %s", function.__name__, error)
         machine_code = numba.njit(function, **_OPTIONS)
