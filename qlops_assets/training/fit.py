@@ -63,8 +63,7 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
     """
     spec = require_version(settings, version)
     folder = settings.models / version
-    with qlib_session(build_provider(settings)):
-        require_label(settings.training)
+    require_label(settings.training)
     labels = compute_labels(settings, spec.label, progress)
     rows = training_rows(settings, labels, spec.feature_names, columns=[])
     counts = require_rows(rows, spec.segments)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, LABEL
-from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY, LABEL
+from qlops_assets.core.errors import ExpressionError, TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings, TrainingSettings
 from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
 from qlops_assets.factors.engine import ENGINES
+from qlops_assets.factors.grammar.look_back import look_ahead
+from qlops_assets.factors.grammar.names import require_fields
+from qlops_assets.factors.grammar.parser import parse
 from qlops_assets.factors.lookup import FactorTable
 from qlops_assets.lake.universe import load_universe, members
 from qlops_assets.training.segments import Segments
@@ -32,23 +35,22 @@ def compute_labels(settings: Settings, label: str, progress: Progress) -> pl.Dat
 
 
 def require_label(training: TrainingSettings) -> None:
-    """Refuse a label that Qlib cannot read or that sees past the embargo; the session must be open.
+    """Refuse a label that is no expression over the bars, or that sees past the embargo.
 
     Raises:
-        TrainingError: it is not an expression, or it looks further ahead than its horizon says.
+        TrainingError: it is none, or it looks further ahead than its horizon says.
     """
-    from qlib.data.data import ExpressionD
-
+    label = training.label
     try:
-        _, ahead = ExpressionD.get_expression_instance(training.label).get_extended_window_size()
-    except (NameError, SyntaxError, TypeError, AttributeError) as error:
-        raise TrainingError(
-            f"[training] label: was {training.label!r}, must be an expression of Qlib ({error})"
-        ) from error
+        tree = parse(label, look_ahead=True)
+        require_fields(label, FIELDS)
+    except ExpressionError as error:
+        raise TrainingError(f"[training] label: {error}") from error
+    ahead = look_ahead(tree)
     if ahead > training.label_horizon_days:
         raise TrainingError(
             f"[training] label_horizon_days: was {training.label_horizon_days}, must be at least "
-            f"{ahead}, the trading days that the label {training.label!r} looks ahead"
+            f"{ahead}, the trading days that the label {label!r} looks ahead"
         )
 
 

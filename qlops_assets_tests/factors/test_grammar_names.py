@@ -32,6 +32,12 @@ def test_name_of_a_column_of_ours_is_refused(name: str) -> None:
         check_name(name)
 
 
+@pytest.mark.parametrize("name", ["alpha158", "Alpha158", "custom"])
+def test_name_of_a_set_is_refused(name: str) -> None:
+    with pytest.raises(FactorError, match="is that of a set of factors; choose another, such as"):
+        check_name(name)
+
+
 @pytest.mark.parametrize("name", ["MA5", "ma5", "Ma5"])
 def test_name_that_shadows_another_factor_is_refused(name: str) -> None:
     with pytest.raises(FactorError, match="there is a factor 'MA5'; choose another"):

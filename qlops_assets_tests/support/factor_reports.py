@@ -89,6 +89,13 @@ def large_analysis(factors: int = 158, days: int = 3886) -> FactorAnalysis:
     )
 
 
+def expression_of(factor: str) -> str:
+    """Return what a report says that a factor was computed from; not what it was, for noise."""
+    if factor == HOSTILE:
+        return "</code><script>alert('taken')</script>"
+    return f"Ref($close,{len(factor)})/$close-1"
+
+
 def write_report(
     settings: Settings,
     analysis: FactorAnalysis,
@@ -110,6 +117,7 @@ def write_report(
         snapshot="feedc0de" * 4,
         rows={"custom": "beef" * 8},
         code_versions={"custom": "native-1-abc"},
+        expressions={name: expression_of(name) for name in analysis.summary["factor"]},
         universe="all",
         source=settings.source_name,
         simulated=True,

@@ -184,9 +184,11 @@ def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> N
     [
         ("Ref($close,-6)/Ref($close,-1)-1", 2, "label_horizon_days: was 2, must be at least 6"),
         ("Mean(Ref($close,-3),5)/$close", 2, "must be at least 3"),
-        ("Ref($close,-2", 2, r"label: was 'Ref\(\$close,-2', must be an expression of Qlib"),
-        ("Reff($close,-2)", 2, "must be an expression of Qlib .*Reff"),
-        ("1", 2, "must be an expression of Qlib"),
+        ("Ref($close,-2", 2, r"label: expression, character 14: .*\n.*Ref\(\$close,-2"),
+        ("Reff($close,-2)", 2, "label: expression, character 1: .*did you mean 'Ref'"),
+        ("Ref($clsoe,-2)/$close", 2, "unknown field '.clsoe'; did you mean 'close'"),
+        ("__import__('os').getpid()", 2, "label: expression, character"),
+        ("1", 2, "label: expression, character 1"),
     ],
 )
 def test_label_that_cannot_be_trained_on_is_refused(
@@ -195,15 +197,14 @@ def test_label_that_cannot_be_trained_on_is_refused(
     training = replace(
         market.training, label=label, label_horizon_days=horizon, embargo_days=horizon
     )
-    with qlib_session(build_provider(market)), pytest.raises(TrainingError, match=message):
+    with pytest.raises(TrainingError, match=message):
         require_label(training)
 
 
 def test_label_within_its_horizon_is_taken(market: Settings) -> None:
     far = "Ref($close,-6)/Ref($close,-1)-1"
-    with qlib_session(build_provider(market)):
-        require_label(market.training)
-        require_label(replace(market.training, label=far, label_horizon_days=6, embargo_days=6))
+    require_label(market.training)
+    require_label(replace(market.training, label=far, label_horizon_days=6, embargo_days=6))
 
 
 def test_training_set_of_a_label_that_sees_too_far_is_not_written(own_market: Settings) -> None:

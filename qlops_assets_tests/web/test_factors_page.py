@@ -20,11 +20,11 @@ from qlops_assets.web.app import build_console
 from qlops_assets.web.factors.detail import MOST_POINTS, daily_document
 from qlops_assets.web.factors.figures import chance
 from qlops_assets.web.factors.reports import newest_report
-from qlops_assets.web.factors.view import ReportView
 from qlops_assets_tests.support.asgi_client import TestClient
 from qlops_assets_tests.support.factor_reports import (
     FORMULA,
     HOSTILE,
+    expression_of,
     small_analysis,
     write_report,
 )
@@ -261,11 +261,9 @@ def test_unknown_factor_is_not_found_and_the_nearest_is_named(
 
 
 @pytest.mark.usefixtures("reported")
-def test_hostile_names_and_expressions_are_shown_as_text(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evil = "</code><script>alert('taken')</script>"
-    monkeypatch.setattr(ReportView, "expressions", {HOSTILE: evil, "GOOD": "$close"})
+def test_hostile_names_and_expressions_are_shown_as_text(client: TestClient) -> None:
+    evil = expression_of(HOSTILE)
+    assert "<script>" in evil
     address = f"/factors/{quote(HOSTILE, safe='')}"
     for path in ("/factors", address):
         page = Elements(client.get(path).text)

@@ -10,6 +10,7 @@ from qlops_assets.factors.grammar.tokens import field_positions
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 # ``change`` is the field that Qlib's files hold besides the columns of the bars.
+_SETS: Final = ("alpha158", "custom")  # a training's feature list names them beside factors
 _TAKEN: Final = {name.lower(): name for name in (*BARS, *OPTIONAL, "change", LABEL)}
 
 
@@ -18,12 +19,17 @@ def check_name(name: str) -> None:
 
     Raises:
         FactorError: it is not 1 to 64 letters, digits and underscores, begins with a digit, or is
-            the name of a key, of the label or of a field of the bars, in whatever case.
+            the name of a key, of the label, of a field of the bars or of a set, in whatever case.
     """
     if not _NAME.fullmatch(name):
         raise FactorError(
             f"factor name {name[:80]!r}; a name has 1 to 64 letters, digits and underscores, "
             "and does not begin with a digit"
+        )
+    if name.lower() in _SETS:
+        raise FactorError(
+            f"factor name {name!r} is that of a set of factors; choose another, such as "
+            f"'{name}_factor'"
         )
     taken = _TAKEN.get(name.lower())
     if taken is not None:

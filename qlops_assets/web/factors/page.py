@@ -173,7 +173,6 @@ def _fragments(console: Console, view: ReportView) -> dict[str, str]:
             row["factor"]: template.render(
                 row=row,
                 columns=figures.COLUMNS,
-                formulas=bool(view.expressions),
                 written=figures.written,
                 decay=sparkline(row["decay"], horizons),
                 flags=_flag_meanings(),

@@ -62,7 +62,7 @@ class TableQuery:
     def admits(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row is shown."""
         wanted = self.text.casefold()
-        texts = (row["factor"], row["expression"] or "")
+        texts = (row["factor"], row["expression"])
         return all(row[f.field] for f in FILTERS if f.key in self.filters) and any(
             wanted in text.casefold() for text in texts
         )

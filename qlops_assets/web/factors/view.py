@@ -30,7 +30,7 @@ class ReportView:
 
         The figures of the summary, and: its ``rank``, ``turnover`` and ``cluster_size``; whether it
         is ``significant``; whether it is ``proposed`` for training, None where nothing was
-        selected; its ``expression``, None where the report does not say it; its ``decay`` by
+        selected; its ``expression``; its ``decay`` by
         horizon; the ``shades`` of its signed figures.
         """
         rows = [dict(row) for row in self.record.analysis.summary.iter_rows(named=True)]
@@ -47,7 +47,7 @@ class ReportView:
                 "turnover": _mean(row["turnover_top"], row["turnover_bottom"]),
                 "significant": q_value is not None and q_value <= SIGNIFICANT,
                 "proposed": None if decision is None else decision["kept"],
-                "expression": self.expressions.get(name),
+                "expression": self.record.expressions[name],
                 "decay": self.decay.get(name, []),
                 "shades": {key: _shade(row[key], most) for key, most in largest.items()},
             }
@@ -57,12 +57,6 @@ class ReportView:
     def by_name(self) -> Mapping[str, dict[str, Any]]:
         """The rows by factor."""
         return {row["factor"]: row for row in self.rows}
-
-    @cached_property
-    def expressions(self) -> Mapping[str, str]:
-        """Qlib expressions by factor, as far as the report says them."""
-        said = self.record.to_document().get("expressions")
-        return said if isinstance(said, dict) else {}
 
     @cached_property
     def decisions(self) -> Mapping[str, dict[str, Any]]:

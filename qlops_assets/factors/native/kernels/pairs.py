@@ -66,12 +66,13 @@ def pairs(x, y, ages, bounds, stride, first, windows, requests, scores, work, ou
 @compiled
 def _keep_common(p, q):
     """Make both NaN where one is; return whether they were NaN on the same days."""
-    together = True
+    alone = 0
     for i in range(p.shape[0]):
-        if (p[i] == p[i]) != (q[i] == q[i]):
-            together = False
-            p[i], q[i] = np.nan, np.nan
-    return together
+        u, v = p[i], q[i]
+        alone += 1 if (u == u) != (v == v) else 0
+        p[i] = u if v == v else np.nan
+        q[i] = v if u == u else np.nan
+    return alone == 0
 
 
 @compiled
@@ -196,14 +197,22 @@ def _leave_out_flat(p, pad, stride, first, windows, requests, steps, out, to):
 def _count_steps(p, pad, stride, far, steps):
     """Count up to each day the values that are far from the one before."""
     steps[:pad] = 0.0
-    for column in range(stride):
+    if stride == 1:
         last, count = np.nan, 0.0
-        for i in range(pad + column, p.shape[0], stride):
+        for i in range(pad, p.shape[0]):
             v = p[i]
-            if v == v:
-                count += 1.0 if abs(v - last) > far else 0.0
-                last = v
+            count += 1.0 if abs(v - last) > far else 0.0
+            last = v if v == v else last
             steps[i] = count
+        return
+    latest = np.full(stride, np.nan)
+    for begin in range(pad, p.shape[0], stride):
+        values, counts = p[begin : begin + stride], steps[begin : begin + stride]
+        before = steps[begin - stride : begin]
+        for j in range(stride):
+            u, v = latest[j], values[j]
+            counts[j] = before[j] + (1.0 if abs(v - u) > far else 0.0)
+            latest[j] = v if v == v else u
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Quantiles and medians: each window kept in order while it moves."""
+"""Quantiles and medians: each window kept in order while it moves, or put in order for one day."""
 
 import numpy as np
 
@@ -26,7 +26,8 @@ def quantiles(x, ages, bounds, stride, first, windows, requests, scores, work, o
         own = clipped(windows, n // stride)
         for i in range(n):
             v = x[begin + i]
-            line[i] = v if abs(v) < np.inf else np.inf
+            # One zero: which of two equal values is where depends on the way they were put in order.
+            line[i] = v + 0.0 if abs(v) < np.inf else np.inf
         to = begin - s * first
         if stride == 1:
             # For each window the present order and the one before, with a place on either side.
@@ -77,36 +78,50 @@ def _exchange(here, there, window, leaving, entering):
 
 @compiled
 def _across(line, day, stride, windows, ordered, requests, scores, out, to):
-    """Write one day of all instruments: each lag is put into the order of those before it."""
-    value = np.empty(stride)
+    """Write one day of all instruments: the lags of each window are put in order together."""
+    counts = np.zeros(stride)
     lag = 0
     for k in range(windows.shape[0]):
         while lag < windows[k]:
+            row = ordered[lag]
             if lag <= day:
-                value[:] = line[(day - lag) * stride : (day - lag + 1) * stride]
+                row[:] = line[(day - lag) * stride : (day - lag + 1) * stride]
             else:
-                value[:] = np.inf
-            for place in range(lag):
-                _push(ordered[place], value)
-            ordered[lag] = value
+                row[:] = np.inf
+            for j in range(stride):
+                counts[j] += 1.0 if row[j] < np.inf else 0.0
             lag += 1
+        _sort(ordered[:lag])
         for r in range(requests.shape[0]):
             if requests[r, 1] == k:
                 for j in range(stride):
-                    column = ordered[:lag, j]
-                    n = 0
-                    for i in range(lag):
-                        n += 1 if column[i] < np.inf else 0
-                    out[r, to + j] = _value(column, n, requests[r, 0], scores[r])
+                    n = int(counts[j])
+                    out[r, to + j] = _value(ordered[:lag, j], n, requests[r, 0], scores[r])
 
 
 @compiled
-def _push(row, value):
-    """Leave the smaller of each column in the row and carry the larger on."""
-    for j in range(row.shape[0]):
-        smaller = row[j] if row[j] < value[j] else value[j]
-        value[j] = value[j] if row[j] < value[j] else row[j]
-        row[j] = smaller
+def _sort(rows):
+    """Put each column in order; by merge exchange (Knuth, TAOCP 5.2.2 M), whatever is in them."""
+    n, top = rows.shape[0], 1
+    while top < n:
+        top *= 2
+    p = top // 2
+    while p > 0:
+        q, r, d = top // 2, 0, p
+        while d > 0:
+            for i in range(n - d):
+                if i & p == r:
+                    _in_order(rows[i], rows[i + d])
+            d, q, r = q - p, q // 2, p
+        p //= 2
+
+
+@compiled
+def _in_order(low, high):
+    for j in range(low.shape[0]):
+        a, b = low[j], high[j]
+        low[j] = a if a < b else b
+        high[j] = b if a < b else a
 
 
 @compiled
