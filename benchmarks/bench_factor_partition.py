@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -34,6 +35,8 @@ def main() -> None:
     days = bars["date"].unique().sort()
     with tempfile.TemporaryDirectory() as home, dg.DagsterInstance.ephemeral() as instance:
         settings = Settings(home=Path(home)).with_source(Path(home) / "source")
+        source = replace(settings.source, first_month=f"{days[0]:%Y-%m}")
+        settings = replace(settings, source=source)
         seconds = []
         for day in days[-RUNS - 1 :]:
             write(settings, bars.filter(pl.col("date") <= day), everything=not seconds)

@@ -26,7 +26,7 @@ def quantiles(x, ages, bounds, stride, first, windows, requests, scores, work, o
         own = clipped(windows, n // stride)
         for i in range(n):
             v = x[begin + i]
-            # One zero: which of two equal values is where depends on the way they were put in order.
+            # One zero: which of two equal values comes first depends on how they were put in order.
             line[i] = v + 0.0 if abs(v) < np.inf else np.inf
         to = begin - s * first
         if stride == 1:
