@@ -267,11 +267,8 @@ def _planned(settings: Settings, scope: Scope) -> _Plan:
     every = [name for part in known_factors(settings).values() for name in part]
     table = FactorTable(settings, every if scope.factors is None else scope.factors)
     table.require_stored()
-    universe, snapshot, rows = (
-        load_universe(settings),
-        snapshot_digest(settings),
-        table.row_digests(),
-    )
+    universe = load_universe(settings)
+    snapshot, rows = snapshot_digest(settings), table.row_digests()
     made_from = [table.names, snapshot, rows, universe.digest, asdict(measured), asdict(wanted)]
     digest = value_digest([_VERSION, scope.to_document(), *made_from])
     return _Plan(settings, scope, table, universe, snapshot, rows, measured, wanted, digest)
@@ -361,9 +358,7 @@ def _loaded(folder: Path) -> FactorReportRecord:
             rules=rules,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise FactorError(
-            f"{folder / RECORD}: damaged ({error}); build the report again"
-        ) from error
+        raise _damaged(folder, error) from error
 
 
 def _document(folder: Path) -> dict[str, Any] | None:

@@ -184,7 +184,7 @@ def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> N
     [
         ("Ref($close,-6)/Ref($close,-1)-1", 2, "label_horizon_days: was 2, must be at least 6"),
         ("Mean(Ref($close,-3),5)/$close", 2, "must be at least 3"),
-        ("Ref($close,-2", 2, r"label: expression, character 14: .*\n.*Ref\(\$close,-2"),
+        ("Ref($close,-2", 2, r"label: expression, character 1: .*\n.*Ref\(\$close,-2\n *\^"),
         ("Reff($close,-2)", 2, "label: expression, character 1: .*did you mean 'Ref'"),
         ("Ref($clsoe,-2)/$close", 2, "unknown field '.clsoe'; did you mean 'close'"),
         ("__import__('os').getpid()", 2, "label: expression, character"),

@@ -46,6 +46,7 @@ def report(settings: Settings) -> FactorReportRecord:
         snapshot="s" * 32,
         rows={"alpha158": "r"},
         code_versions={"alpha158": "native-1"},
+        expressions={"KMID": "($close-$open)/$open"},
         universe="core",
         source="market",
         simulated=False,

@@ -162,7 +162,7 @@ def test_page_of_a_factor_shows_its_figures_and_what_is_like_it(
         "proposed for training",
     ):
         assert shown in page.text
-    links = [a["href"] for tag, a in page.elements if tag == "a" and "title" not in a]
+    links = [a["href"] for tag, a in page.elements if tag == "a" and "rel" not in a]
     assert "/factors/AGAINST" in links
     assert {"/api/factors/GOOD", "/api/factors/GOOD/figures.csv"} <= page.addresses()
     current = [a for tag, a in page.elements if tag == "a" and "aria-current" in a]
