@@ -149,6 +149,28 @@ class CustomFactorError(FactorError):
         return self.found.excerpt
 
 
+class FeatureDefinitionError(FactorError):
+    """Stored values of a feature are not of the expression that a model was trained on.
+
+    Attributes:
+        feature: Its name.
+        month: Whose rows were asked for.
+        stored: What they were computed by; None where the rows do not say.
+        expected: What the model was trained on.
+    """
+
+    def __init__(self, feature: str, month: str, stored: str | None, expected: str) -> None:
+        self.feature, self.month, self.stored, self.expected = feature, month, stored, expected
+        super().__init__(
+            f"feature {feature!r}: its values of {month} were computed by "
+            f"{stored or 'an unknown expression'}, the model was trained on {expected}; define it "
+            "so again and materialize custom_factors, or train and deploy anew"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str | None, str]]:
+        return type(self), (self.feature, self.month, self.stored, self.expected)
+
+
 def _around(text: str, position: int, width: int = 60) -> tuple[str, int]:
     """Return one line of the text around a position, and where in that line the position is."""
     first = max(0, min(position - width // 2, len(text) - width))

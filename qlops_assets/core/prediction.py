@@ -1,6 +1,6 @@
 """What the model server needs from other rooms, as protocols and plain values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -24,12 +24,24 @@ class FeatureLookup(Protocol):
     """Finds the feature rows that a model scores."""
 
     def rows(
-        self, day: date, features: Sequence[str], instruments: Sequence[str] | None = None
+        self,
+        day: date,
+        features: Sequence[str],
+        instruments: Sequence[str] | None = None,
+        *,
+        expressions: Mapping[str, str] | None = None,
     ) -> FeatureRows:
         """Return the rows of a day, in the order asked for (all instruments where None).
 
+        Args:
+            day: The day.
+            features: Their names.
+            instruments: Only these.
+            expressions: What features must have been computed by, of those where it can change.
+
         Raises:
             DatasetMissingError: there are no rows for that day.
+            FeatureDefinitionError: a feature of that day was computed by another expression.
         """
         ...
 
@@ -39,9 +51,15 @@ class FeatureLookup(Protocol):
 
 
 class Predictor(Protocol):
-    """A loaded model: features in, one score per row out."""
+    """A loaded model: features in, one score per row out.
+
+    Attributes:
+        features: Names of its columns, in order.
+        expressions: What those among them that a user defined were computed by when it was trained.
+    """
 
     features: list[str]
+    expressions: Mapping[str, str]
 
     def predict(self, values: FloatMatrix) -> NDArray[np.float64]:
         """Return one score per row of ``values`` (rows × features; NaN is missing)."""

@@ -1,6 +1,6 @@
 """Stored factors by name, whichever set holds them: a month's rows, and a day's for the server."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -9,12 +9,20 @@ import polars as pl
 
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
 from qlops_assets.core.digests import combined_digest
-from qlops_assets.core.errors import DatasetMissingError, FactorError, LakeError, nearest
+from qlops_assets.core.errors import (
+    DatasetMissingError,
+    FactorError,
+    FeatureDefinitionError,
+    LakeError,
+    nearest,
+)
 from qlops_assets.core.months import month_of
 from qlops_assets.core.prediction import FeatureRows
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
 from qlops_assets.factors.custom import custom_factors
+from qlops_assets.factors.grammar.parser import parse
+from qlops_assets.factors.grammar.render import render
 from qlops_assets.factors.sets import ALPHA158, CUSTOM, custom_set
 from qlops_assets.factors.store import factor_dataset
 from qlops_assets.lake.datasets import MonthlyDataset
@@ -143,6 +151,11 @@ def _require_made_by(code: str, dataset: MonthlyDataset) -> None:
         )
 
 
+def _is_same(one: str | None, other: str) -> bool:
+    """Return whether two texts are of one expression, however they are spaced."""
+    return one == other or (one is not None and render(parse(one)) == render(parse(other)))
+
+
 class StoredFactors:
     """The ``FeatureLookup`` over the stored rows of all sets; keeps the last days in memory."""
 
@@ -153,14 +166,26 @@ class StoredFactors:
         self._newest = lru_cache(maxsize=4)(self._read_newest)
 
     def rows(
-        self, day: date, features: Sequence[str], instruments: Sequence[str] | None = None
+        self,
+        day: date,
+        features: Sequence[str],
+        instruments: Sequence[str] | None = None,
+        *,
+        expressions: Mapping[str, str] | None = None,
     ) -> FeatureRows:
         """Return a day's rows, in the order asked for; all instruments by code where None.
 
         An instrument without a row that day is left out.
 
+        Args:
+            day: The day.
+            features: Names of factors.
+            instruments: Only these.
+            expressions: What factors of the user's own must have been computed by.
+
         Raises:
             DatasetMissingError: there are no rows for that day.
+            FeatureDefinitionError: a factor was computed by another expression.
             FactorError: a feature is not stored.
         """
         parts = by_set(features) or {ALPHA158: []}
@@ -171,6 +196,9 @@ class StoredFactors:
         for name in features:
             if name not in frame.columns:
                 raise self._unknown(name)
+        expected = {n: expressions[n] for n in features if n in expressions} if expressions else {}
+        if expected and not self._are_of(day, expected, dict(digests)[CUSTOM]):
+            return self.rows(day, features, instruments, expressions=expressions)
         if instruments is not None:
             wanted = pl.DataFrame({INSTRUMENT: list(instruments)}, schema={INSTRUMENT: pl.String})
             frame = wanted.join(frame, on=INSTRUMENT, how="inner", maintain_order="left")
@@ -187,6 +215,18 @@ class StoredFactors:
             return None
         info = self._datasets[part].info(months[-1])
         return self._newest(part, months[-1], info.digest) if info else None
+
+    def _are_of(self, day: date, expected: Mapping[str, str], digest: str) -> bool:
+        """Require expressions of the rows of a day; False where those were replaced meanwhile."""
+        month = month_of(day)
+        info = self._datasets[CUSTOM].info(month)
+        if info is None or info.digest != digest:
+            return False
+        for name, expression in expected.items():
+            stored = info.expressions.get(name)
+            if not _is_same(stored, expression):
+                raise FeatureDefinitionError(name, month, stored, expression)
+        return True
 
     def _unknown(self, name: str) -> FactorError:
         (part,) = by_set([name])

@@ -25,7 +25,7 @@ from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.missing import FactorReport, missing_counts, require_values
-from qlops_assets.factors.sets import ALPHA158, ROWS, FactorSet, look_back_months
+from qlops_assets.factors.sets import ALPHA158, CUSTOM, ROWS, FactorSet, look_back_months
 from qlops_assets.lake.calendar import trading_days
 from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset
 from qlops_assets.lake.gaps import gap_digests
@@ -208,8 +208,13 @@ class _Build:
         )
 
     def _written(self, month: str, rows: pl.DataFrame) -> PartitionInfo:
-        code = self._factors.code_version(self._settings)
-        return self._dataset.write(month, rows, inputs=self._inputs[month], code=code)
+        return self._dataset.write(
+            month,
+            rows,
+            inputs=self._inputs[month],
+            code=self._factors.code_version(self._settings),
+            expressions=self._factors.expressions if self._factors.name == CUSTOM else None,
+        )
 
 
 class _Share:

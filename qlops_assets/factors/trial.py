@@ -58,9 +58,22 @@ class Trial:
         """Whether more than half of the rows have no value."""
         return self.missing_share > MOSTLY
 
+    @property
+    def fault(self) -> str | None:
+        """Why it cannot be used as a factor; None where it can."""
+        if self.missing == self.rows:
+            return (
+                f"no value on any of {self.rows:,} rows, {self.first} to {self.last}; is a window "
+                "longer than the history, or is it the logarithm of a negative number?"
+            )
+        if self.agreement is not None and not self.agreement.agrees:
+            return f"{self.agreement}"
+        return None
+
     def to_document(self) -> dict[str, Any]:
         """Return what it found for JSON."""
         found = {**asdict(self), "missing_share": round(self.missing_share, 6)}
+        found["fault"] = self.fault
         return {**found, "agreement": self.agreement and self.agreement.to_document()}
 
 

@@ -8,10 +8,10 @@ milliseconds which months it has to compute again.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -35,21 +35,23 @@ class PartitionInfo:
 
     Attributes:
         month: The month key, ``2020-01``.
+        bytes: Size of the file.
+        path: Where it is.
         digest: Of the rows, whatever the compression or the order they came in.
         inputs: Digest of the data the rows were computed from, as the writer gave it.
         code: Digest of the recipe they were computed with, as the writer gave it.
+        expressions: What columns that a user defines were computed by, as the writer gave it.
         rows: How many rows the file holds.
-        bytes: Size of the file.
-        path: Where it is.
     """
 
     month: str
+    bytes: int
+    path: Path
     digest: str
     inputs: str
     code: str
     rows: int
-    bytes: int
-    path: Path
+    expressions: Mapping[str, str] = field(default_factory=dict)
 
 
 class MonthlyDataset:
@@ -61,7 +63,15 @@ class MonthlyDataset:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
 
-    def write(self, month: str, frame: pl.DataFrame, *, inputs: str, code: str) -> PartitionInfo:
+    def write(
+        self,
+        month: str,
+        frame: pl.DataFrame,
+        *,
+        inputs: str,
+        code: str,
+        expressions: Mapping[str, str] | None = None,
+    ) -> PartitionInfo:
         """Write a month's rows, replacing what the month held.
 
         Rows are sorted by instrument and date; NaN is written as null, the one word for missing.
@@ -72,7 +82,8 @@ class MonthlyDataset:
         rows = self._checked(month, frame.with_columns(pl.selectors.float().fill_nan(None)))
         path = self._path(month)
         digest = content_digest(rows)
-        facts = {"digest": digest, "inputs": inputs, "code": code, "rows": rows.height}
+        facts: dict[str, Any] = {"digest": digest, "inputs": inputs, "code": code}
+        facts |= {"rows": rows.height, "expressions": dict(expressions or {})}
         with replacing(path) as temporary:
             rows.write_parquet(
                 temporary,
@@ -81,7 +92,7 @@ class MonthlyDataset:
                 metadata={_METADATA_KEY: json.dumps(facts)},
             )
             size = temporary.stat().st_size
-        return PartitionInfo(month, digest, inputs, code, rows.height, size, path)
+        return PartitionInfo(month, size, path, **facts)
 
     def _checked(self, month: str, frame: pl.DataFrame) -> pl.DataFrame:
         rows = frame.sort(KEY)
@@ -119,9 +130,7 @@ class MonthlyDataset:
             raise CorruptPartitionError(path, "its footer has no record of its content") from error
         except (pl.exceptions.PolarsError, OSError) as error:
             raise CorruptPartitionError(path, f"its footer cannot be read ({error})") from error
-        return PartitionInfo(
-            month, facts["digest"], facts["inputs"], facts["code"], facts["rows"], size, path
-        )
+        return PartitionInfo(month, size, path, **facts)
 
     def infos(self) -> dict[str, PartitionInfo]:
         """Return what the footer of every month says, by month in order."""

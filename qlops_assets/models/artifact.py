@@ -1,8 +1,8 @@
 """Model artifacts: written whole, recorded by SHA-256, loaded only when it still matches."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,28 +17,40 @@ _RECORD = "artifact.json"
 class LoadPredictor(Protocol):
     """Reads an artifact file of one format."""
 
-    def __call__(self, text: str, features: Sequence[str]) -> Predictor:
+    def __call__(
+        self, text: str, features: Sequence[str], expressions: Mapping[str, str]
+    ) -> Predictor:
         """Return a predictor for the artifact's text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What is recorded of an artifact: format, file name, SHA-256, and the features it takes."""
+    """What is recorded of an artifact: format, file name, SHA-256, and the features it takes.
+
+    ``expressions`` are those of the features that the user defined, and may define anew.
+    """
 
     format: str
     file: str
     sha256: str
     features: list[str]
+    expressions: dict[str, str] = field(default_factory=dict)
 
 
 def save_artifact(
-    folder: Path, *, text: str, format_name: str, features: Sequence[str]
+    folder: Path,
+    *,
+    text: str,
+    format_name: str,
+    features: Sequence[str],
+    expressions: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Write an artifact and its record into a model version's folder."""
     file = folder / "model.txt"
     write_text(file, text)
-    artifact = Artifact(format_name, file.name, file_sha256(file), list(features))
+    sha256 = file_sha256(file)
+    artifact = Artifact(format_name, file.name, sha256, list(features), dict(expressions or {}))
     write_json(folder / _RECORD, asdict(artifact))
     return artifact
 
@@ -69,7 +81,7 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
             f"{folder}: unknown artifact format {artifact.format!r}; "
             f"Known: {', '.join(FORMATS.names())}"
         )
-    return FORMATS.load(artifact.format)(content.decode(), artifact.features)
+    return FORMATS.load(artifact.format)(content.decode(), artifact.features, artifact.expressions)
 
 
 def _record(folder: Path) -> Artifact:

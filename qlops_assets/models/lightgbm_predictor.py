@@ -1,6 +1,6 @@
 """Scoring with LightGBM's text format, which holds numbers only and cannot execute code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ class LightGBMPredictor:
     lengthen the tail of the latency.
     """
 
-    def __init__(self, text: str, features: Sequence[str]) -> None:
+    def __init__(
+        self, text: str, features: Sequence[str], expressions: Mapping[str, str] | None = None
+    ) -> None:
         import lightgbm
 
         self.features = list(features)
+        self.expressions: Mapping[str, str] = dict(expressions or {})
         try:
             self._booster = lightgbm.Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:
@@ -36,10 +39,12 @@ class LightGBMPredictor:
         return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
 
 
-def load_text(text: str, features: Sequence[str]) -> LightGBMPredictor:
+def load_text(
+    text: str, features: Sequence[str], expressions: Mapping[str, str] | None = None
+) -> LightGBMPredictor:
     """Return a predictor for a model in LightGBM's text format.
 
     Raises:
         ArtifactError: the text is not such a model, or takes another number of features.
     """
-    return LightGBMPredictor(text, features)
+    return LightGBMPredictor(text, features, expressions)

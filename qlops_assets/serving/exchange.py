@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qlops_assets.core.errors import (
     BadRequestError,
     DatasetMissingError,
+    FeatureDefinitionError,
     LoadUnderWayError,
     QlopsError,
     ServerError,
@@ -47,6 +48,7 @@ _STATUS: tuple[tuple[type[QlopsError], int], ...] = (
     (DatasetMissingError, 404),
     (UnknownInstrumentsError, 404),
     (LoadUnderWayError, 409),
+    (FeatureDefinitionError, 409),
     (QlopsError, 422),
 )
 

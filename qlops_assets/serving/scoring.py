@@ -7,13 +7,12 @@ day that has rows.
 
 import contextlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from qlops_assets.core.errors import BadRequestError, DatasetMissingError, UnknownInstrumentsError
-from qlops_assets.core.prediction import FeatureLookup, FeatureRows
+from qlops_assets.core.prediction import FeatureLookup, FeatureRows, Predictor
 from qlops_assets.serving.protocol import check_fields, json_scores, read_json_object, text_field
 from qlops_assets.serving.slots import Slot
 from qlops_assets.serving.tensors import shown
@@ -46,22 +45,23 @@ def read_score(body: bytes) -> ScoreRequest:
     )
 
 
-def find_rows(features: FeatureLookup, names: Sequence[str], request: ScoreRequest) -> FeatureRows:
-    """Return the feature rows that a request asks for.
+def find_rows(features: FeatureLookup, model: Predictor, request: ScoreRequest) -> FeatureRows:
+    """Return the feature rows that a request asks a model to score.
 
     Raises:
         DatasetMissingError: there are no rows for that day, or none at all.
+        FeatureDefinitionError: they are not of the definitions that the model was trained on.
         UnknownInstrumentsError: instruments have no row on that day.
     """
     day, asked = request.day or features.last_date(), request.instruments
     if day is None:
         raise DatasetMissingError("feature rows", [], "materialize the factors first")
     try:
-        rows = features.rows(day, names, asked)
+        rows = features.rows(day, model.features, asked, expressions=model.expressions)
     except DatasetMissingError:
         if asked is None:
             raise
-        features.rows(day, names)  # raises where the day has no rows at all
+        features.rows(day, model.features)  # raises where the day has no rows at all
         raise UnknownInstrumentsError(day, asked) from None
     missing = set(asked or ()) - set(rows.instruments)
     if missing:

@@ -213,7 +213,7 @@ class ModelServer:
         asked = read_score(await read_body(request, self._limits.body_bytes))
 
         def predict() -> _Answer:
-            rows = find_rows(self._features, slot.predictor.features, asked)
+            rows = find_rows(self._features, slot.predictor, asked)
             answer = score_answer(slot, rows, asked, model=self._model)
             return _Answer(json_response(answer), len(rows.instruments))
 

@@ -131,7 +131,9 @@ class Slots:
         try:
             newest = self._features.last_date()
             if newest is not None:
-                rows = self._features.rows(newest, predictor.features)
+                rows = self._features.rows(
+                    newest, predictor.features, expressions=predictor.expressions
+                )
                 if len(rows.instruments):
                     return rows.values[:1]
         except QlopsError:

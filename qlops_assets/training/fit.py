@@ -124,9 +124,7 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
         _with_labels(predictions, keys).write_parquet(path, compression="zstd")
     curves = {"curves": fitted.curves, "importance": fitted.importance}
     write_json(folder / CURVES, {**curves, "best_iteration": fitted.best_iteration})
-    artifact = save_artifact(
-        folder, text=fitted.text, format_name=fitted.format_name, features=fitted.features
-    )
+    artifact = _artifact(folder, fitted, spec)
     best = fitted.best_iteration - 1
     return Trained(
         artifact,
@@ -135,6 +133,16 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
         train_loss=_curve(fitted, "train")[best],
         valid_loss=_curve(fitted, "valid")[best],
         libraries=library_versions(),
+    )
+
+
+def _artifact(folder: Path, fitted: FittedModel, spec: TrainingSpec) -> Artifact:
+    return save_artifact(
+        folder,
+        text=fitted.text,
+        format_name=fitted.format_name,
+        features=fitted.features,
+        expressions=spec.feature_origin["custom"],
     )
 
 

@@ -86,8 +86,13 @@ def test_check_against_qlib_says_that_values_are_qlibs(qlops: Qlops, home: Setti
 
 
 def test_check_says_where_nothing_or_little_has_a_value(qlops: Qlops, home: Settings) -> None:
-    never = qlops("factor", "check", "Log(-1*$close)").out
-    assert "missing     100.00%: it has no value at all, and would be refused" in never
+    never = qlops("factor", "check", "Log(-1*$close)")
+    assert "missing     100.00%" in never.out
+    assert never.status == 1
+    assert "refused     no value on any of" in never.out
+    late = qlops("factor", "check", "Ref($close,9999)", "--json")
+    assert (late.status, late.document["values"]["missing_share"]) == (1, 1.0)
+    assert "is a window longer than the history" in late.document["values"]["fault"]
     rare = qlops("factor", "check", "Ref($close,300)").out
     assert "%: most of it" in rare
     endless = qlops("factor", "check", "$close/($close-$close)").out

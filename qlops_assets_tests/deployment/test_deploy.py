@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -189,9 +189,14 @@ class Skewed:
     features: StoredFactors
 
     def rows(
-        self, day: date, features: Sequence[str], instruments: Sequence[str] | None = None
+        self,
+        day: date,
+        features: Sequence[str],
+        instruments: Sequence[str] | None = None,
+        *,
+        expressions: Mapping[str, str] | None = None,
     ) -> FeatureRows:
-        rows = self.features.rows(day, features, instruments)
+        rows = self.features.rows(day, features, instruments, expressions=expressions)
         return FeatureRows(rows.date, rows.instruments, rows.values[:, ::-1].copy())
 
     def last_date(self) -> date | None:

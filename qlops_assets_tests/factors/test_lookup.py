@@ -1,3 +1,5 @@
+import pickle
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -5,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from qlops_assets.core.errors import DatasetMissingError, FactorError
+from qlops_assets.core.errors import DatasetMissingError, FactorError, FeatureDefinitionError
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_expressions
 from qlops_assets.factors.lookup import StoredFactors
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
 from qlops_assets_tests.support.market import DELISTED, LATE, LEFT_OUT, copied, market_days
-from qlops_assets_tests.support.own_factors import market_with_own_factors
+from qlops_assets_tests.support.own_factors import OWN, build_own_factors, market_with_own_factors
 
 DAYS = market_days()
 DAY = DAYS[400]
@@ -122,6 +124,45 @@ def test_rows_of_two_sets_come_in_the_order_asked_for(own_factors: Settings) -> 
         stored = factor_dataset(own_factors, part).read(["2020-07"], first=DAY, last=DAY)
         values = dict(stored.select("instrument", name).iter_rows())
         assert rows.values[:, place].tolist() == [values[code] for code in codes]
+
+
+def test_rows_are_given_only_where_they_were_computed_by_what_is_expected(
+    own_factors: Settings,
+) -> None:
+    lookup = StoredFactors(own_factors)
+    spaced = {"SPREAD": "( $high - $low ) / $close"}
+    values = lookup.rows(DAY, ["SPREAD", "KMID"], expressions=spaced).values
+    np.testing.assert_array_equal(values, lookup.rows(DAY, ["SPREAD", "KMID"]).values)
+    others = {"SPREAD": "($high-$low)/$open", "BACK4": "1"}
+    with pytest.raises(FeatureDefinitionError, match="'SPREAD': its values of 2020-") as caught:
+        lookup.rows(DAY, ["SPREAD"], expressions=others)
+    error = caught.value
+    assert (error.stored, error.expected) == (OWN["SPREAD"], others["SPREAD"])
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_factor_that_is_defined_anew_is_not_given_to_a_model_of_the_old_one(
+    own_factors: Settings, tmp_path: Path
+) -> None:
+    home = copied(own_factors, tmp_path / "home")
+    settings = replace(home, factors={**OWN, "BACK4": "1-$close/Ref($close,3)"})
+    lookup = StoredFactors(settings)
+    assert lookup.rows(DAY, ["BACK4"], expressions=OWN).values.size
+    build_own_factors(settings)
+    with pytest.raises(FeatureDefinitionError, match=r"by 1-\$close/Ref\(\$close,3\), the model"):
+        lookup.rows(DAY, ["BACK4"], expressions=OWN)
+    assert lookup.rows(DAY, ["SPREAD"], expressions=OWN).values.size
+
+
+def test_rows_that_do_not_say_what_they_were_computed_by_are_not_given(
+    own_factors: Settings, tmp_path: Path
+) -> None:
+    settings = copied(own_factors, tmp_path / "home")
+    dataset = factor_dataset(settings, "custom")
+    month = f"{DAY:%Y-%m}"
+    dataset.write(month, dataset.read([month]), inputs="i", code="c")
+    with pytest.raises(FeatureDefinitionError, match="by an unknown expression"):
+        StoredFactors(settings).rows(DAY, ["BACK4"], expressions=OWN)
 
 
 def test_own_factors_alone_need_no_row_of_alpha158(own_factors: Settings, tmp_path: Path) -> None:

@@ -36,7 +36,28 @@ def test_saved_artifact_is_recorded_whole(tmp_path: Path, text: str, saved: Arti
         "file": "model.txt",
         "sha256": saved.sha256,
         "features": FEATURES,
+        "expressions": {},
     }
+
+
+def test_loaded_artifact_tells_what_own_features_were_computed_by(
+    tmp_path: Path, text: str
+) -> None:
+    own = {"KMID": "$close-$open"}
+    saved = save_artifact(
+        tmp_path, text=text, format_name="lightgbm-text", features=FEATURES, expressions=own
+    )
+    assert load_predictor(tmp_path, sha256=saved.sha256).expressions == own
+
+
+def test_artifact_of_before_there_were_own_features_is_loaded(
+    tmp_path: Path, saved: Artifact
+) -> None:
+    file = tmp_path / "artifact.json"
+    record = json.loads(file.read_text())
+    del record["expressions"]
+    file.write_text(json.dumps(record))
+    assert load_predictor(tmp_path, sha256=saved.sha256).expressions == {}
 
 
 def test_loaded_artifact_predicts_as_the_booster_did(

@@ -75,6 +75,27 @@ def test_unknown_instruments_are_404_naming_them(client: httpx.Client, others: l
     assert answer.json()["error"].startswith("instruments: no rows on 2024-01-05 for 'SZ999999';")
 
 
+def test_rows_of_another_definition_than_the_models_are_409_and_the_server_ready(
+    home: Home, start: Start
+) -> None:
+    text, features = train_text(4), InMemoryFeatures(computed_by={"KMID": "$close-$open"})
+    of_old = register(home.settings, home.journal, "of-old", text, expressions={"KMID": "$open"})
+    of_now = register(
+        home.settings, home.journal, "of-now", text, expressions={"KMID": "$close-$open"}
+    )
+    client = start(home.models, features=features, version=of_old)
+    answer = client.post("/v1/score", json={})
+    assert answer.status_code == 409
+    assert answer.json()["error"] == (
+        "feature 'KMID': its values of 2024-01 were computed by $close-$open, the model was "
+        "trained on $open; define it so again and materialize custom_factors, or train and "
+        "deploy anew"
+    )
+    assert client.get("/v2/health/ready").status_code == 200
+    now = start(home.models, features=features, version=of_now)
+    assert now.post("/v1/score").status_code == 200
+
+
 def test_day_without_rows_is_404_naming_it(client: httpx.Client) -> None:
     answer = client.post("/v1/score", json={"date": "2023-12-31", "instruments": ["SH600001"]})
     assert answer.status_code == 404

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlops_assets.core.errors import DatasetMissingError
+from qlops_assets.core.errors import DatasetMissingError, FeatureDefinitionError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.prediction import FeatureRows, FloatMatrix
 from qlops_assets.core.settings import Settings
@@ -43,10 +43,23 @@ def train_text(seed: int, width: int = len(FEATURES), **parameters: object) -> s
     return str(lightgbm.train(parameters, data, num_boost_round=12).model_to_string())
 
 
-def register(settings: Settings, journal: Journal, version: str, text: str, **facts: object) -> str:
+def register(
+    settings: Settings,
+    journal: Journal,
+    version: str,
+    text: str,
+    *,
+    expressions: Mapping[str, str] | None = None,
+    **facts: object,
+) -> str:
     """Save an artifact and take its version through the registry to ``validated``."""
-    folder = settings.models / version
-    artifact = save_artifact(folder, text=text, format_name="lightgbm-text", features=FEATURES)
+    artifact = save_artifact(
+        settings.models / version,
+        text=text,
+        format_name="lightgbm-text",
+        features=FEATURES,
+        expressions=expressions,
+    )
     registry = Registry(journal)
     for event in (ModelEvent.STARTED, ModelEvent.TRAINED, ModelEvent.VALIDATED):
         known = {"artifact_sha256": artifact.sha256, **facts} if event is ModelEvent.TRAINED else {}
@@ -66,6 +79,7 @@ class InMemoryFeatures:
     days: list[date] = field(default_factory=lambda: list(DAYS))
     open_gate: threading.Event = field(default_factory=threading.Event)
     row_seconds: float = 0.0
+    computed_by: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.open_gate.set()
@@ -79,9 +93,17 @@ class InMemoryFeatures:
         return max(self.days, default=None)
 
     def rows(
-        self, day: date, features: Sequence[str], instruments: Sequence[str] | None = None
+        self,
+        day: date,
+        features: Sequence[str],
+        instruments: Sequence[str] | None = None,
+        *,
+        expressions: Mapping[str, str] | None = None,
     ) -> FeatureRows:
         """Return the rows of a day; instruments without a row are left out."""
+        for name, expression in (expressions or {}).items():
+            if (stored := self.computed_by.get(name)) != expression:
+                raise FeatureDefinitionError(name, f"{day:%Y-%m}", stored, expression)
         self.open_gate.wait(10)
         time.sleep(self.row_seconds)
         if day not in self.days:

@@ -8,11 +8,14 @@ import pytest
 
 from qlops_assets.core.errors import FactorError, QlopsError, SelectionError, TrainingError
 from qlops_assets.core.journal import Journal
+from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_digest, alpha158_expressions
 from qlops_assets.factors.report import Scope, build_report
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
+from qlops_assets.models.artifact import load_predictor
 from qlops_assets.training.features import FeatureList, report_scope, resolve_features
+from qlops_assets.training.fit import fit_model, prepare_training_set
 from qlops_assets.training.selections import save_selection
 from qlops_assets.training.spec import training_spec
 from qlops_assets_tests.support.market import copied, market_days
@@ -115,6 +118,17 @@ def test_features_are_part_of_the_model_version(home: Settings) -> None:
     spec = training_spec(with_features(home, "custom", "KMID"))
     assert spec.feature_names == (*OWN, "KMID")
     assert spec.to_json()["feature_origin"]["custom"] == OWN
+
+
+def test_trained_model_tells_what_its_own_features_were_computed_by(own_home: Settings) -> None:
+    short = with_features(own_home, "custom", "KMID")
+    settings = replace(short, training=replace(short.training, rounds=3))
+    version = training_spec(settings).version
+    prepare_training_set(settings, version, Unreported())
+    trained = fit_model(settings, version, Unreported())
+    loaded = load_predictor(settings.models / version, sha256=trained.artifact.sha256)
+    assert loaded.features == [*OWN, "KMID"]
+    assert loaded.expressions == OWN
 
 
 def test_rows_of_own_factors_count_only_where_they_are_used(own_home: Settings) -> None:

@@ -46,6 +46,8 @@ def check(
     """Read an expression, and compute it over the bars of the home where there are some.
 
     For example: qlops factor check 'Mean($close, 5)/$close' --name mean_5
+
+    Exit status 1 where it cannot be a factor, has no value on any day, or differs from Qlib.
     """
     from qlops_assets.factors.custom import require_expression, require_new
     from qlops_assets.factors.grammar.look_back import fields, instruments, look_back
@@ -67,6 +69,8 @@ def check(
         "values": trial and trial.to_document(),
     }
     shell.emit(document, lambda out: _render_check(out, document, trial))
+    if trial is not None and trial.fault:
+        click.get_current_context().exit(1)
 
 
 def _render_check(out: Any, document: dict[str, Any], trial: "Trial | None") -> None:
@@ -92,12 +96,14 @@ def _render_check(out: Any, document: dict[str, Any], trial: "Trial | None") -> 
     if trial.agreement is not None:
         tone = "green" if trial.agreement.agrees else "red"
         out.print(f"Qlib        [{tone}]{trial.agreement}[/{tone}]")
+    if trial.fault:
+        out.print(f"[red]refused     {trial.fault}[/red]")
 
 
 def _missing(trial: "Trial") -> str:
     share = f"{trial.missing_share:.2%}"
     if trial.missing == trial.rows:
-        return f"[red]{share}: it has no value at all, and would be refused[/red]"
+        return f"[red]{share}[/red]"
     return f"[yellow]{share}: most of it[/yellow]" if trial.is_mostly_missing else share
 
 
