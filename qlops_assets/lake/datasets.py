@@ -268,21 +268,22 @@ def _update_numbers(digest: xxhash.xxh3_128, column: pl.Series) -> None:
     count = int(np.count_nonzero(missing))
     digest.update(_head(column, count))
     if count:
-        digest.update(np.packbits(missing))
+        digest.update(np.packbits(missing).tobytes())
         values = np.where(missing, 0, values)
-    digest.update(values + values.dtype.type(0))
+    digest.update((values + values.dtype.type(0)).tobytes())
 
 
 def _update(digest: xxhash.xxh3_128, column: pl.Series) -> None:
     digest.update(_head(column, column.null_count()))
     if column.null_count():
-        digest.update(np.packbits(column.is_null().to_numpy()))
+        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
     if column.dtype == pl.String:
         filled = column.fill_null("")
-        digest.update(filled.str.len_bytes().to_numpy())
+        digest.update(filled.str.len_bytes().to_numpy().tobytes())
         digest.update("".join(filled.to_list()).encode())
         return
-    digest.update(column.to_physical().cast(_stored(column.dtype)).fill_null(0).to_numpy())
+    values = column.to_physical().cast(_stored(column.dtype)).fill_null(0)
+    digest.update(values.to_numpy().tobytes())
 
 
 def _head(column: pl.Series, missing: int) -> bytes:
