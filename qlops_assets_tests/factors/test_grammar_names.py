@@ -58,4 +58,4 @@ def test_expression_over_an_unknown_field_is_refused_at_it_with_the_nearest() ->
         require_fields(text, KNOWN)
     assert caught.value.position == text.index("$colse")
     assert "unknown field '$colse'; did you mean 'close'?" in str(caught.value)
-    assert "the fields are $open, $high, $low, $close, $volume" in str(caught.value)
+    assert "'close'? The fields are $open, $high, $low, $close, $volume" in str(caught.value)

@@ -64,9 +64,6 @@ def require_fields(text: str, known: Collection[str]) -> None:
     for name, position in field_positions(text):
         if name not in known:
             listed = ", ".join(f"${field}" for field in known)
-            raise ExpressionError(
-                text,
-                position,
-                f"unknown field '${name[:60]}'{nearest(name, list(known))}",
-                f"the fields are {listed}",
-            )
+            hint = nearest(name, list(known)).removeprefix("; ")
+            accepted = f"{hint} The fields are {listed}" if hint else f"the fields are {listed}"
+            raise ExpressionError(text, position, f"unknown field '${name[:60]}'", accepted)
