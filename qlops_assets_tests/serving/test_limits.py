@@ -138,7 +138,8 @@ def test_failure_inside_the_model_is_500_without_a_traceback(
 ) -> None:
     class Failing:
         def __init__(self, inner: object) -> None:
-            self._inner, self.features, self.calls = inner, inner.features, 0
+            self._inner, self.calls = inner, 0
+            self.features, self.expressions = inner.features, inner.expressions
 
         def predict(self, values):
             self.calls += 1
