@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from qlops_assets_tests.acceptance.conftest import Chapter, version_of
+from qlops_assets_tests.support.asset_groups import ASSET_GROUPS
 from qlops_assets_tests.support.journeys import Journey, wait_until
 
 READY_S = 90.0
@@ -19,17 +20,6 @@ PLACES = {
     "staging": "/v2/health/ready",
     "production": "/v2/health/ready",
     "dagster": "/server_info",
-}
-GROUPS = {
-    "raw_bars": "lake",
-    "bars": "lake",
-    "alpha158_factors": "factors",
-    "custom_factors": "factors",
-    "factor_report": "factors",
-    "training_set": "training",
-    "trained_model": "training",
-    "model_evaluation": "training",
-    "deployment": "deployment",
 }
 
 
@@ -67,7 +57,7 @@ def test_dagster_answers_with_every_asset(journey: Journey, up: "subprocess.Pope
     data = dagster(journey, "{version assetNodes{assetKey{path} groupName}}")
     assert data["version"].startswith("1.13.")
     names = {node["assetKey"]["path"][0]: node["groupName"] for node in data["assetNodes"]}
-    assert names == GROUPS
+    assert names == ASSET_GROUPS
 
 
 def test_dagster_shows_the_runs_of_the_main_job(

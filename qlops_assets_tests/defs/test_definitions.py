@@ -11,19 +11,9 @@ import pytest
 from qlops_assets.core.settings import EnvironmentSettings, Settings, SourceSettings
 from qlops_assets.definitions import build_definitions
 from qlops_assets.defs.partitions import build_partitions, month_range_tags, months_of
+from qlops_assets_tests.support.asset_groups import ASSET_GROUPS
 from qlops_assets_tests.support.dagster_bench import Bench, quiet
 
-ASSETS = {
-    "raw_bars": "lake",
-    "bars": "lake",
-    "alpha158_factors": "factors",
-    "custom_factors": "factors",
-    "factor_report": "factors",
-    "training_set": "training",
-    "trained_model": "training",
-    "model_evaluation": "training",
-    "deployment": "deployment",
-}
 LARGEST_SUM_OF_PARTITIONS = 50_000
 
 
@@ -64,10 +54,10 @@ def test_module_offers_its_definitions_by_name(
 
 
 def test_every_asset_is_in_the_group_of_its_room(definitions: dg.Definitions) -> None:
-    assert {name: s.group_name for name, s in specs(definitions).items()} == ASSETS
+    assert {name: s.group_name for name, s in specs(definitions).items()} == ASSET_GROUPS
 
 
-@pytest.mark.parametrize("asset", sorted(ASSETS))
+@pytest.mark.parametrize("asset", sorted(ASSET_GROUPS))
 def test_every_asset_says_what_it_is(definitions: dg.Definitions, asset: str) -> None:
     spec = specs(definitions)[asset]
     assert spec.owners
@@ -114,7 +104,7 @@ def test_jobs_together_cover_every_asset(definitions: dg.Definitions) -> None:
         for name in names
         for key in definitions.resolve_job_def(name).asset_layer.executable_asset_keys
     ]
-    assert sorted(covered) == sorted(ASSETS)
+    assert sorted(covered) == sorted(ASSET_GROUPS)
 
 
 def test_everything_that_starts_by_itself_runs_from_the_start(definitions: dg.Definitions) -> None:

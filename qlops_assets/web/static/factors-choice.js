@@ -33,6 +33,28 @@ export class Choice extends EventTarget {
     location.assign(this.byName.get(name).href);
   }
 
+  // Click on what is pointed at: the first time it is chosen, the second time opened.
+  press(name, from) {
+    if (name !== null && name === this.chosen) this.open(name);
+    else this.choose(name, from);
+  }
+
+  // Arrow keys walk over a chart's points from left to right, Enter opens, Escape lets go. Returns
+  // the factor that was walked to, for the chart to say what it is; else null.
+  walk(event, points, from) {
+    const at = points.findIndex(({ factor }) => factor.name === this.chosen);
+    const moves = { ArrowRight: at + 1, ArrowLeft: at < 0 ? points.length - 1 : at - 1, Home: 0, End: points.length - 1 };
+    if (event.key in moves && points.length) {
+      event.preventDefault();
+      const { factor } = points[Math.min(points.length - 1, Math.max(0, moves[event.key]))];
+      this.choose(factor.name, from);
+      return factor;
+    }
+    if (event.key === "Enter" && this.chosen) this.open(this.chosen);
+    else if (event.key === "Escape") this.choose(null, from);
+    return null;
+  }
+
   tell(what) {
     this.dispatchEvent(new Event(what));
   }

@@ -38,10 +38,7 @@ export class Distribution {
   listen() {
     this.plot.addEventListener("pointermove", (event) => this.onMove(event));
     this.plot.addEventListener("pointerleave", () => this.onMove(null));
-    this.plot.addEventListener("click", () => {
-      const name = this.choice.pointed;
-      name !== null && name === this.choice.chosen ? this.choice.open(name) : this.choice.choose(name, this);
-    });
+    this.plot.addEventListener("click", () => this.choice.press(this.choice.pointed, this));
     this.plot.addEventListener("keydown", (event) => this.onKey(event));
     this.choice.on(["shown"], () => this.render());
     this.choice.on(["pointed", "chosen"], () => this.renderMarks());
@@ -52,16 +49,8 @@ export class Distribution {
   }
 
   onKey(event) {
-    const points = this.visible();
-    const at = points.findIndex(({ factor }) => factor.name === this.choice.chosen);
-    const moves = { ArrowRight: at + 1, ArrowLeft: at < 0 ? points.length - 1 : at - 1, Home: 0, End: points.length - 1 };
-    if (event.key in moves && points.length) {
-      event.preventDefault();
-      const { factor } = points[Math.min(points.length - 1, Math.max(0, moves[event.key]))];
-      this.choice.choose(factor.name, this);
-      this.spoken.textContent = `${factor.name}, Rank ICIR ${factor.text("rank_icir")}`;
-    } else if (event.key === "Enter" && this.choice.chosen) this.choice.open(this.choice.chosen);
-    else if (event.key === "Escape") this.choice.choose(null, this);
+    const factor = this.choice.walk(event, this.visible(), this);
+    if (factor) this.spoken.textContent = `${factor.name}, Rank ICIR ${factor.text("rank_icir")}`;
   }
 
   // Over the strokes the nearest factor is meant, over the bars the bin.

@@ -33,10 +33,7 @@ export class Volcano {
   listen() {
     this.plot.addEventListener("pointermove", (event) => this.choice.point(this.near(event)?.factor.name ?? null));
     this.plot.addEventListener("pointerleave", () => this.choice.point(null));
-    this.plot.addEventListener("click", (event) => {
-      const name = this.near(event)?.factor.name ?? null;
-      name !== null && name === this.choice.chosen ? this.choice.open(name) : this.choice.choose(name, this);
-    });
+    this.plot.addEventListener("click", (event) => this.choice.press(this.near(event)?.factor.name ?? null, this));
     this.plot.addEventListener("keydown", (event) => this.onKey(event));
     this.choice.on(["pointed", "chosen", "shown"], () => this.renderMarks());
   }
@@ -46,16 +43,8 @@ export class Volcano {
   }
 
   onKey(event) {
-    const points = this.visible();
-    const at = points.findIndex(({ factor }) => factor.name === this.choice.chosen);
-    const moves = { ArrowRight: at + 1, ArrowLeft: at < 0 ? points.length - 1 : at - 1, Home: 0, End: points.length - 1 };
-    if (event.key in moves && points.length) {
-      event.preventDefault();
-      const { factor } = points[Math.min(points.length - 1, Math.max(0, moves[event.key]))];
-      this.choice.choose(factor.name, this);
-      this.spoken.textContent = `${factor.name}, Rank IC ${factor.text("rank_ic")}, q ${factor.text("rank_ic_q")}`;
-    } else if (event.key === "Enter" && this.choice.chosen) this.choice.open(this.choice.chosen);
-    else if (event.key === "Escape") this.choice.choose(null, this);
+    const factor = this.choice.walk(event, this.visible(), this);
+    if (factor) this.spoken.textContent = `${factor.name}, Rank IC ${factor.text("rank_ic")}, q ${factor.text("rank_ic_q")}`;
   }
 
   near(event) {

@@ -1,0 +1,15 @@
+"""Every asset of the graph, and the group in which Dagster shows it."""
+
+from typing import Final
+
+ASSET_GROUPS: Final = {
+    "raw_bars": "lake",
+    "bars": "lake",
+    "alpha158_factors": "factors",
+    "custom_factors": "factors",
+    "factor_report": "factors",
+    "training_set": "training",
+    "trained_model": "training",
+    "model_evaluation": "training",
+    "deployment": "deployment",
+}
