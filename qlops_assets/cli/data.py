@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qlops_assets.cli.convert import convert
+from qlops_assets.cli.lake.convert import convert
+from qlops_assets.cli.lake.diff import diff
+from qlops_assets.cli.lake.keeping import prune, restore, verify
+from qlops_assets.cli.lake.lineage import lineage
+from qlops_assets.cli.lake.versions import versions
 from qlops_assets.cli.shell import Shell, command
 
 if TYPE_CHECKING:
@@ -16,7 +20,8 @@ def data() -> None:
     """The source's files and what the lake holds of them."""
 
 
-data.add_command(convert)
+for _command in (versions, diff, lineage, restore, verify, prune, convert):
+    data.add_command(_command)
 
 
 @data.command("scan")

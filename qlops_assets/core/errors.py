@@ -96,6 +96,33 @@ class CorruptPartitionError(LakeError):
         super().__init__(f"{path}: {found}; re-materialize this month")
 
 
+class FeatureTableError(LakeError):
+    """The feature table, or a version or a column of it, is not there or cannot be made."""
+
+
+class LockedError(QlopsError):
+    """Another process works on the same thing and did not end in time."""
+
+    def __init__(self, path: Path, waited_s: float) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: another process has held this lock for {waited_s:g} s; wait for it to end, "
+            "or end it"
+        )
+
+
+class UnknownSnapshotError(LakeError):
+    """There is no snapshot of that number, digest or time."""
+
+    def __init__(self, asked: str, found: str) -> None:
+        self.asked = asked
+        super().__init__(
+            f"no snapshot {asked}: {found}; a snapshot is named by its number, the beginning of "
+            "its digest, or a time with its zone (2026-01-31T18:00+08:00); "
+            "`qlops data versions` lists them"
+        )
+
+
 class UniverseError(QlopsError):
     """A universe cannot be read or names no instrument that has bars."""
 
@@ -178,6 +205,29 @@ def _around(text: str, position: int, width: int = 60) -> tuple[str, int]:
     shown = "".join(c if c.isprintable() else " " for c in text[first:last])
     before, after = "… " if first else "", " …" if last < len(text) else ""
     return before + shown + after, len(before) + position - first
+
+
+class IndicatorError(QlopsError):
+    """An indicator is unknown, is defined wrongly, or cannot be computed.
+
+    Attributes:
+        where: Which one, and where it was written.
+        found: What is wrong with it.
+        accepted: What would be right.
+    """
+
+    def __init__(self, where: str, found: str, accepted: str, excerpt: str = "") -> None:
+        self.where, self.found, self.accepted = where, found, accepted
+        self._excerpt = excerpt
+        super().__init__(f"{where}: {found}; {accepted}" + (f"\n{excerpt}" if excerpt else ""))
+
+    @property
+    def excerpt(self) -> str:
+        """The text around what is wrong, and a mark below it; empty where there is none."""
+        return self._excerpt
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        return type(self), (self.where, self.found, self.accepted, self._excerpt)
 
 
 class SelectionError(QlopsError):

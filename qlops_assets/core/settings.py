@@ -67,6 +67,22 @@ class SimulatedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """``[retention]``: how long old versions of the source's files are kept.
+
+    Whatever a registered model was trained on stays, however old.
+
+    Attributes:
+        snapshot_days: A state of the source goes so many days after the next one was seen; none
+            ever goes where None.
+        snapshots: At least so many of the newest states stay.
+    """
+
+    snapshot_days: int | None = None
+    snapshots: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class UniverseSettings:
     """``[universe]``: which instruments a training uses, as of each day.
 
@@ -80,14 +96,31 @@ class UniverseSettings:
 
 @dataclass(frozen=True, slots=True)
 class FeaturesSettings:
-    """``[features]``: ``engine`` computes the factors: ``native``, or ``qlib``, Qlib's own loader.
+    """``[features]``: how factors are computed, and how long versions of their table are kept.
 
-    ``jobs`` is the number of threads (``native``) or processes (``qlib``) it may use (0: one per
-    core, at most 4).
+    Attributes:
+        engine: ``native``, or ``qlib``, Qlib's own loader.
+        jobs: Threads (``native``) or processes (``qlib``) it may use; 0 is one per core, at most 4.
+        keep_days: A version of the feature table that no tag names may go so many days after
+            another replaced it.
     """
 
     engine: str = "native"
     jobs: int = 0
+    keep_days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorsSettings:
+    """``[indicators]``: which technical indicators are built, and the user's own.
+
+    Attributes:
+        names: Columns, such as ``rsi_14``; the usual ones where None.
+        own: Name -> Qlib expression over bars and indicators, or ``package.module:function``.
+    """
+
+    names: tuple[str, ...] | None = None
+    own: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +249,11 @@ class Settings:
     home: Path = Path(DEFAULT_HOME)
     source: SourceSettings = field(default_factory=SourceSettings)
     simulated: SimulatedSettings = field(default_factory=SimulatedSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     universe: UniverseSettings = field(default_factory=UniverseSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
     factors: dict[str, str] = field(default_factory=dict)
+    indicators: IndicatorsSettings = field(default_factory=IndicatorsSettings)
     factor_report: FactorReportSettings = field(default_factory=FactorReportSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)

@@ -5,21 +5,21 @@ of a month are a function of the manifest and of how files are read.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from qlops_assets.core.atomic import remove_leftovers, replacing
-from qlops_assets.core.columns import BARS, DATE, INSTRUMENT, PRICES
+from qlops_assets.core.columns import BARS, DATE, INSTRUMENT, KEY, PRICES
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import DatasetMissingError
 from qlops_assets.core.months import contiguous_spans, first_day, next_month
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.datasets import bars_dataset
-from qlops_assets.lake.intake.blobs import blob_store
+from qlops_assets.lake.intake.blobs import BlobStore, blob_store
 from qlops_assets.lake.intake.faults import sorted_out
 from qlops_assets.lake.intake.inspection import kept_rows
 from qlops_assets.lake.intake.rows import NUMBERS, Reading
@@ -29,14 +29,14 @@ from qlops_assets.lake.scan import load_manifest
 _VERSION: Final = 1
 _ROWS_AT_ONCE: Final = 4_000_000
 _VWAP_TOLERANCE: Final = 0.01
-_FILE: Final = "file"
+FILE: Final = "file"
 _MONTH: Final = "_month"
 _NOTHING: Final = pl.DataFrame(
     schema={
         INSTRUMENT: pl.String,
         DATE: pl.Date,
         **dict.fromkeys(NUMBERS, pl.Float64),
-        _FILE: pl.Categorical,
+        FILE: pl.Categorical,
     }
 )
 
@@ -141,20 +141,13 @@ class _Build:
         self._aside = settings.lake / "quarantine"
 
     def months(self, batch: Sequence[str]) -> dict[str, MonthReport]:
-        files = [f for f in self._manifest.files if not set(batch).isdisjoint(f.months)]
-        raw = pl.concat([_NOTHING, *(self._rows(file, batch) for file in files)])
+        raw = rows_of(self._manifest.files, batch, blobs=self._blobs, reading=self._reading)
         given = _counts(raw)
         rows = sorted_out(raw.sort(INSTRUMENT, DATE))
         del raw
         bad = _by_month(rows.bad)
         good = _by_month(cleaned(rows.good, adjusted=self._reading.adjusted))
         return {m: self._written(m, good.get(m), bad.get(m), given=given.get(m, 0)) for m in batch}
-
-    def _rows(self, file: SourceFile, batch: Sequence[str]) -> pl.DataFrame:
-        frame = kept_rows(file, blobs=self._blobs, reading=self._reading)
-        if not set(file.months) <= set(batch):
-            frame = frame.filter(_in(batch))
-        return frame.with_columns(pl.lit(file.path).cast(pl.Categorical).alias(_FILE))
 
     def _written(
         self, month: str, bars: pl.DataFrame | None, bad: pl.DataFrame | None, *, given: int
@@ -186,6 +179,40 @@ class _Build:
             return
         with replacing(path) as temporary:
             bad.write_parquet(temporary)
+
+
+def rows_of(
+    files: Iterable[SourceFile], months: Sequence[str], *, blobs: BlobStore, reading: Reading
+) -> pl.DataFrame:
+    """Return the rows of months as file versions gave them, with a column ``file``.
+
+    Raises:
+        LakeError: the kept copy of a file is gone.
+    """
+    wanted = set(months)
+    parts = [_NOTHING]
+    for file in files:
+        if wanted.isdisjoint(file.months):
+            continue
+        frame = kept_rows(file, blobs=blobs, reading=reading)
+        if not wanted.issuperset(file.months):
+            frame = frame.filter(_in(months))
+        parts.append(frame.with_columns(pl.lit(file.path).cast(pl.Categorical).alias(FILE)))
+    return pl.concat(parts)
+
+
+def bars_of(settings: Settings, manifest: Manifest, months: Sequence[str]) -> pl.DataFrame:
+    """Return the bars that a state of the source gives for some months; nothing is written."""
+    reading, blobs = Reading.of(settings), blob_store(settings)
+    parts = [
+        cleaned(
+            sorted_out(rows_of(manifest.files, batch, blobs=blobs, reading=reading).sort(KEY)).good,
+            adjusted=reading.adjusted,
+        ).select(BARS)
+        for batch in _batches(manifest, sorted(set(months)))
+    ]
+    schema = {INSTRUMENT: pl.String, DATE: pl.Date, **dict.fromkeys(BARS[2:], pl.Float64)}
+    return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(KEY)
 
 
 def cleaned(rows: pl.DataFrame, *, adjusted: bool) -> pl.DataFrame:

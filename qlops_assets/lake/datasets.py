@@ -124,13 +124,13 @@ class MonthlyDataset:
         try:
             size = path.stat().st_size
             facts = json.loads(pl.read_parquet_metadata(path)[_METADATA_KEY])
+            return PartitionInfo(month, size, path, **facts)
         except FileNotFoundError:
             return None
-        except KeyError as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CorruptPartitionError(path, "its footer has no record of its content") from error
         except (pl.exceptions.PolarsError, OSError) as error:
             raise CorruptPartitionError(path, f"its footer cannot be read ({error})") from error
-        return PartitionInfo(month, size, path, **facts)
 
     def infos(self) -> dict[str, PartitionInfo]:
         """Return what the footer of every month says, by month in order."""
@@ -142,6 +142,19 @@ class MonthlyDataset:
         if not self.folder.is_dir():
             return []
         return sorted(p.stem for p in self.folder.iterdir() if _FILE_NAME.fullmatch(p.name))
+
+    def columns(self, month: str) -> list[str]:
+        """Return the names of a month's columns beside the key.
+
+        Raises:
+            CorruptPartitionError: the file is damaged.
+            DatasetMissingError: the month has no file.
+        """
+        (path,) = self._existing([month], empty=False)
+        try:
+            return [name for name in pl.read_parquet_schema(path) if name not in KEY]
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise CorruptPartitionError(path, f"its footer cannot be read ({error})") from error
 
     def remove(self, month: str) -> None:
         """Remove a month; nothing happens where it has no file."""

@@ -4,13 +4,14 @@ The manifest's digest identifies the data; a training that records it can say ex
 it used.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from qlops_assets.core.digests import combined_digest
+from qlops_assets.core.months import contiguous_spans, months_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,23 @@ class WaitingFile:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherFile:
+    """One version of a file beside the bars: the benchmark's, or a universe.
+
+    Attributes:
+        path: Its name below the source's folder.
+        digest: xxh3_128 of its bytes.
+        size: In bytes.
+        modified_at: Its modification time when it was read.
+    """
+
+    path: str
+    digest: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The state of a source at one time.
 
@@ -85,10 +103,14 @@ class Manifest:
         files: The versions that make up the bars, by path.
         quarantined: Files that are not used.
         waiting: Files that may still be written.
-        digest: Of the paths and contents of ``files``: the version of the data.
+        digest: Of the paths and bytes of ``files`` and ``others``.
         observed_at: When this state was first seen.
         rows: Rows of all ``files``.
         reading: Digest of how files are read (column names, time zone).
+        months: For each month a digest of what ``files`` say about it, whatever their bytes:
+            the month's data version.
+        below: Where in the source's folder the paths of ``files`` begin: ``bars/`` or nothing.
+        others: Files beside the bars that a training depends on, by path.
     """
 
     source: str
@@ -99,6 +121,14 @@ class Manifest:
     observed_at: datetime
     rows: int
     reading: str = ""
+    months: Mapping[str, str] = field(default_factory=dict)
+    below: str = ""
+    others: tuple[OtherFile, ...] = ()
+
+    @property
+    def versions(self) -> "tuple[SourceFile | OtherFile, ...]":
+        """Every file version that this state is made of."""
+        return (*self.files, *self.others)
 
     @property
     def held(self) -> list[str]:
@@ -108,7 +138,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Manifest":
@@ -119,6 +149,7 @@ class Manifest:
                 "files": tuple(_source_file(f) for f in value["files"]),
                 "quarantined": tuple(_quarantined(f) for f in value["quarantined"]),
                 "waiting": tuple(WaitingFile(**f) for f in value["waiting"]),
+                "others": tuple(_other_file(f) for f in value.get("others", ())),
                 "observed_at": datetime.fromisoformat(value["observed_at"]),
             }
         )
@@ -135,22 +166,21 @@ class ManifestDiff:
     months: tuple[str, ...]
 
 
-def content_version(files: tuple[SourceFile, ...]) -> str:
-    """Return the digest of the files' paths and contents."""
-    return combined_digest(sorted(f"{f.path}\t{f.digest}" for f in files))
+def content_version(files: tuple[SourceFile, ...], others: tuple[OtherFile, ...] = ()) -> str:
+    """Return the digest of the paths and bytes of files."""
+    return combined_digest(
+        [*sorted(f"{f.path}\t{f.digest}" for f in files)]
+        + [f"/{f.path}\t{f.digest}" for f in sorted(others, key=lambda f: f.path)]
+    )
 
 
 def month_versions(manifest: Manifest) -> dict[str, str]:
-    """Return for each month the digest of the (path, digest) pairs of the files that touch it."""
-    touching: defaultdict[str, list[str]] = defaultdict(list)
-    for file in manifest.files:
-        for month in file.months:
-            touching[month].append(f"{file.path}\t{file.digest}")
-    return {month: combined_digest(sorted(touching[month])) for month in sorted(touching)}
+    """Return the data version of each month: what the files say about it."""
+    return dict(manifest.months)
 
 
 def changed_months(old: Manifest | None, new: Manifest) -> set[str]:
-    """Return the months whose files differ, those that no file touches any more included."""
+    """Return the months of which the files say something else, or that only one of them has."""
     before = month_versions(old) if old else {}
     after = month_versions(new)
     return {m for m in before.keys() | after.keys() if before.get(m) != after.get(m)}
@@ -170,12 +200,40 @@ def difference(old: Manifest | None, new: Manifest) -> ManifestDiff:
     )
 
 
+_NAMES: Final = tuple(f.name for f in fields(SourceFile))
+_MOMENTS: Final = ("modified_at", "observed_at", "first_date", "last_date")
+
+
+@lru_cache(maxsize=1024)
+def _spans(months: tuple[str, ...]) -> list[tuple[str, str]]:
+    return contiguous_spans(months)
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, SourceFile):
+        # A market can be thousands of files, each with every month of its history.
+        plain = {name: getattr(value, name) for name in _NAMES}
+        return {
+            **plain,
+            **{name: plain[name].isoformat() for name in _MOMENTS},
+            "months": _spans(value.months),
+        }
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return dict(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+@lru_cache(maxsize=1024)
+def _months(spans: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(month for first, last in spans for month in months_between(first, last))
+
+
+def _other_file(value: Mapping[str, Any]) -> OtherFile:
+    return OtherFile(**{**value, "modified_at": datetime.fromisoformat(value["modified_at"])})
 
 
 def _source_file(value: Mapping[str, Any]) -> SourceFile:
@@ -184,7 +242,7 @@ def _source_file(value: Mapping[str, Any]) -> SourceFile:
             **value,
             "modified_at": datetime.fromisoformat(value["modified_at"]),
             "observed_at": datetime.fromisoformat(value["observed_at"]),
-            "months": tuple(value["months"]),
+            "months": _months(tuple(tuple(span) for span in value["months"])),
             "constants": tuple((name, text) for name, text in value["constants"]),
             "first_date": date.fromisoformat(value["first_date"]),
             "last_date": date.fromisoformat(value["last_date"]),

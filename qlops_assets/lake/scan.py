@@ -1,7 +1,7 @@
 """Look at the source: which files are new or changed, which can be used, what must wait.
 
-The result is a manifest, kept as ``<lake>/raw_bars/manifest.json`` and, per version of the data,
-under ``<lake>/raw_bars/manifests/``.
+The result is a manifest, kept as ``<lake>/raw_bars/manifest.json``; every state of the files that
+was seen is a snapshot besides.
 """
 
 import time
@@ -11,13 +11,15 @@ from typing import Final
 
 import polars as pl
 
-from qlops_assets.core.atomic import read_json, remove_leftovers, replacing, write_json
+from qlops_assets.core.atomic import read_json, remove_leftovers, write_json
 from qlops_assets.core.clock import Clock, SystemClock
 from qlops_assets.core.errors import LakeError, SourceBusyError, SourceError, UnusableFileError
+from qlops_assets.core.locks import locked
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
-from qlops_assets.lake.intake.agreement import SPANS, contradictions, foreign_zones, overlapping
+from qlops_assets.lake.intake.agreement import contradictions, foreign_zones, overlapping
 from qlops_assets.lake.intake.blobs import Stamp, blob_store
+from qlops_assets.lake.intake.facts import FileFacts, load_facts
 from qlops_assets.lake.intake.faults import sorted_out
 from qlops_assets.lake.intake.inspection import Outcome, UsableFile, inspect, judge, kept_rows
 from qlops_assets.lake.intake.rows import Reading
@@ -30,6 +32,9 @@ from qlops_assets.lake.manifest import (
 )
 from qlops_assets.lake.sources.layout import FoundFile
 from qlops_assets.lake.sources.root import source_root
+from qlops_assets.lake.versions.changes import file_changes
+from qlops_assets.lake.versions.contents import month_contents
+from qlops_assets.lake.versions.snapshots import snapshot_store
 
 _REASONS_SHOWN: Final = 3
 _RETRY_S: Final = 0.5
@@ -53,8 +58,10 @@ def scan(
         SourceError: the folder is missing or no file in it can be used.
         SourceBusyError: no file can be used yet, and some may still be written.
         SettingsError: ``[source.columns]`` maps a column that bars do not have.
+        LockedError: another scan of this source did not end in ten minutes.
     """
-    return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
+    with locked(scan_lock(settings)):
+        return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
 
 
 def scan_when_quiet(
@@ -93,6 +100,11 @@ def load_manifest(settings: Settings) -> Manifest | None:
         raise LakeError(f"{path}: is not a manifest; remove it and scan again") from error
 
 
+def scan_lock(settings: Settings) -> Path:
+    """Return the lock of what is kept of the source: one scan or clean-up at a time."""
+    return _folder(settings) / ".lock"
+
+
 class _Scan:
     """One look at the source, compared with the one before."""
 
@@ -100,6 +112,7 @@ class _Scan:
         self._settings, self._now = settings, clock.now()
         self._reading = Reading.of(settings)
         self._root = source_root(settings)
+        self._folder = _folder(settings)
         self._found = {f.name: f for f in self._root.bars(settings.source.layout)}
         self._blobs = blob_store(settings)
         self._previous = load_manifest(settings) or self._nothing_yet()
@@ -109,7 +122,7 @@ class _Scan:
         self._good: dict[str, SourceFile] = {}
         self._bad: dict[str, QuarantinedFile] = {}
         self._waiting: dict[str, WaitingFile] = {}
-        self._spans: list[pl.DataFrame] = []
+        self._fresh: list[UsableFile] = []
 
     def _nothing_yet(self) -> Manifest:
         return Manifest("", (), (), (), "", self._now, 0)
@@ -121,11 +134,13 @@ class _Scan:
                 progress.report("scan", place, len(self._found))
         if self._is_as_before():
             return self._previous
-        spans = self._all_spans()
-        self._settle(spans)
+        before = load_facts(self._folder)
+        known = before.updated(self._fresh)
+        self._settle(known.of(self._good.values(), self._judged).spans)
         files = sorted([*self._good.values(), *self._held()], key=lambda f: f.path)
         if not files:
             raise self._nothing_usable()
+        facts = known.of(files, self._judged)
         manifest = Manifest(
             source=str(self._root.folder),
             files=tuple(files),
@@ -135,9 +150,24 @@ class _Scan:
             observed_at=self._now,
             rows=sum(f.rows for f in files),
             reading=self._reading.digest,
+            months=month_contents(facts.contents),
+            below=self._root.below,
         )
-        _save(self._settings, manifest, spans)
+        self._save(manifest, before, facts)
         return manifest
+
+    def _save(self, manifest: Manifest, before: FileFacts, facts: FileFacts) -> None:
+        """Keep the state, the manifest last: a scan that is killed before that is done again."""
+        snapshots = snapshot_store(self._settings)
+        last = snapshots.latest()
+        # The last snapshot may be newer than the manifest: a scan was killed between the two.
+        old = snapshots.load(last.number).manifest if last else None
+        changes = file_changes(old, manifest, before.contents, facts.contents)
+        facts.save(self._folder)
+        snapshots.record(manifest, changes, now=self._now)
+        write_json(self._folder / "manifest.json", manifest.to_json())
+        remove_leftovers(self._folder)
+        remove_leftovers(self._blobs.folder)
 
     def _outcome(self, file: FoundFile) -> Outcome | SourceFile | None:
         """Return what a file is now; None where it went while we looked."""
@@ -182,9 +212,9 @@ class _Scan:
                 self._bad[file.name] = outcome
             case WaitingFile():
                 self._waiting[file.name] = outcome
-            case UsableFile(check, spans):
+            case UsableFile(check):
                 self._good[file.name] = check
-                self._spans.append(spans)
+                self._fresh.append(outcome)
 
     def _is_as_before(self) -> bool:
         amiss = self._bad.keys() | self._waiting.keys()
@@ -199,18 +229,6 @@ class _Scan:
             and self._waiting == {w.path: w for w in self._previous.waiting}
             and self._old.keys() <= self._found.keys()
         )
-
-    def _all_spans(self) -> pl.DataFrame:
-        fresh = pl.concat([pl.DataFrame(schema=SPANS), *self._spans])
-        reused = [f for f in self._good.values() if f.path not in set(fresh["path"])]
-        wanted = pl.DataFrame(
-            {"path": [f.path for f in reused], "digest": [f.digest for f in reused]},
-            schema={"path": pl.String, "digest": pl.String},
-        )
-        kept = _load_spans(self._settings).join(wanted, on=["path", "digest"], how="semi")
-        present = set(kept["path"])
-        missing = [self._judged(f).spans for f in reused if f.path not in present]
-        return pl.concat([fresh, kept, *missing])
 
     def _judged(self, version: SourceFile) -> UsableFile:
         return judge(
@@ -276,24 +294,3 @@ class _Scan:
 
 def _folder(settings: Settings) -> Path:
     return settings.lake / "raw_bars"
-
-
-def _load_spans(settings: Settings) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(_folder(settings) / "spans.parquet").select(
-            pl.col(name).cast(kind) for name, kind in SPANS.items()
-        )
-    except (pl.exceptions.PolarsError, OSError):
-        return pl.DataFrame(schema=SPANS)  # a cache: what is missing is found out again
-
-
-def _save(settings: Settings, manifest: Manifest, spans: pl.DataFrame) -> None:
-    folder = _folder(settings)
-    with replacing(folder / "spans.parquet") as temporary:
-        spans.write_parquet(temporary)
-    version = folder / "manifests" / f"{manifest.digest}.json"
-    if not version.exists():
-        write_json(version, manifest.to_json())
-    write_json(folder / "manifest.json", manifest.to_json())
-    remove_leftovers(folder)
-    remove_leftovers(blob_store(settings).folder)

@@ -178,6 +178,15 @@ def test_read_of_a_damaged_month_names_the_file(dataset: MonthlyDataset) -> None
         dataset.read()
 
 
+@pytest.mark.parametrize("record", ["not JSON", '{"digest": "d", "unheard_of": 1}', "[]"])
+def test_record_of_another_shape_is_a_damaged_month(dataset: MonthlyDataset, record: str) -> None:
+    path = dataset.write("2020-01", rows_of_january(), inputs="i", code="c").path
+    pl.read_parquet(path).write_parquet(path, metadata={"qlops": record})
+    with pytest.raises(CorruptPartitionError, match="no record of its content"):
+        dataset.info("2020-01")
+    assert dataset.stale({"2020-01": "i"}, "c") == ["2020-01"]
+
+
 def test_verify_of_altered_rows_raises(dataset: MonthlyDataset) -> None:
     info = dataset.write("2020-01", rows_of_january(), inputs="i", code="c")
     assert dataset.verify("2020-01") == info

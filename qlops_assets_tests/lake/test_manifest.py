@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from qlops_assets.lake.manifest import (
     Manifest,
+    OtherFile,
     QuarantinedFile,
     SourceFile,
     WaitingFile,
     changed_months,
     content_version,
     difference,
-    month_versions,
 )
 
 NOON = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
@@ -27,12 +27,22 @@ def file_of(path: str, digest: str = "d", months: tuple[str, ...] = ("2020-01",)
     )  # fmt: skip
 
 
+def months_of(files: tuple[SourceFile, ...]) -> dict[str, str]:
+    return {
+        m: "+".join(sorted(f.digest for f in files if m in f.months))
+        for f in files
+        for m in f.months
+    }
+
+
 def manifest_of(
     *files: SourceFile,
     quarantined: tuple[QuarantinedFile, ...] = (),
     waiting: tuple[WaitingFile, ...] = (),
 ) -> Manifest:
-    return Manifest("/s", files, quarantined, waiting, content_version(files), NOON, 5, "r")
+    return Manifest(
+        "/s", files, quarantined, waiting, content_version(files), NOON, 5, "r", months_of(files)
+    )
 
 
 def test_manifest_survives_json() -> None:
@@ -45,6 +55,7 @@ def test_manifest_survives_json() -> None:
         ),
         waiting=(WaitingFile("d", "fresh"),),
     )
+    manifest = replace(manifest, below="bars/", others=(OtherFile("csi300.txt", "u", 3, NOON),))
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
 
 
@@ -64,12 +75,12 @@ states = st.dictionaries(
 
 
 @given(old=states, new=states)
-def test_changed_months_are_those_whose_set_of_files_differs(old: dict, new: dict) -> None:
+def test_changed_months_are_those_that_say_something_else(old: dict, new: dict) -> None:
     def manifest(state: dict) -> Manifest:
         return manifest_of(*(file_of(p, d, tuple(sorted(m))) for p, (d, m) in state.items()))
 
-    def touching(state: dict, month: str) -> set:
-        return {(path, digest) for path, (digest, months) in state.items() if month in months}
+    def touching(state: dict, month: str) -> list:
+        return sorted(digest for digest, months in state.values() if month in months)
 
     expected = {month for month in MONTHS if touching(old, month) != touching(new, month)}
     assert changed_months(manifest(old), manifest(new)) == expected
@@ -80,20 +91,12 @@ def test_changed_months_without_a_manifest_before_are_all() -> None:
     assert changed_months(None, new) == {"2020-01", "2020-03"}
 
 
-def test_month_version_depends_on_path_and_digest_alone() -> None:
-    one = file_of("a", "d1", ("2020-01", "2020-02"))
-    same = replace(one, size=99, modified_at=datetime(2030, 1, 1, tzinfo=UTC), rows=7)
-    assert month_versions(manifest_of(one)) == month_versions(manifest_of(same))
-    for other in (replace(one, path="b"), replace(one, digest="d2")):
-        versions = month_versions(manifest_of(other))
-        assert versions.keys() == {"2020-01", "2020-02"}
-        assert not set(versions.values()) & set(month_versions(manifest_of(one)).values())
-
-
-def test_month_versions_do_not_depend_on_the_order_of_files() -> None:
+def test_digest_depends_on_paths_and_bytes_and_not_on_the_order_of_files() -> None:
     a, b = file_of("a"), file_of("b")
-    assert month_versions(manifest_of(a, b)) == month_versions(manifest_of(b, a))
+    other = OtherFile("csi300.txt", "u", 3, NOON)
     assert manifest_of(a, b).digest == manifest_of(b, a).digest
+    assert len({content_version((a,)), content_version((b,)), content_version((a,), (other,))}) == 3
+    assert content_version((replace(a, size=99, rows=7),)) == content_version((a,))
 
 
 def test_difference_names_files_that_came_changed_went_or_broke() -> None:

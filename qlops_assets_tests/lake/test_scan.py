@@ -13,6 +13,7 @@ from qlops_assets.lake.bars import build_bars
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.manifest import changed_months, difference, month_versions
 from qlops_assets.lake.scan import load_manifest, scan, scan_when_quiet
+from qlops_assets.lake.versions.snapshots import snapshot_store
 from qlops_assets_tests.support.monthly_files import month_bars, reason, usable
 
 JANUARY, FEBRUARY, MARCH = "2020-01", "2020-02", "2020-03"
@@ -79,8 +80,9 @@ def test_changed_file_changes_its_months_alone(two, make_bars) -> None:
     two.write("2020-02.parquet", month_bars(make_bars, 2, seed=9))
     second = scan(two.settings)
     assert changed_months(first, second) == {FEBRUARY}
-    history = two.settings.lake / "raw_bars" / "manifests"
-    assert {p.stem for p in history.iterdir()} == {first.digest, second.digest}
+    heads = snapshot_store(two.settings).heads()
+    assert [head.digest for head in heads] == [first.digest, second.digest]
+    assert heads[1].touched_months == (FEBRUARY,)
 
 
 def test_new_file_changes_its_months_alone(two, make_bars) -> None:

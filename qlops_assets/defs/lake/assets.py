@@ -80,6 +80,7 @@ def _raw_bars(
 ) -> Iterator[dg.MaterializeResult]:
     from qlops_assets.lake.manifest import month_versions
     from qlops_assets.lake.scan import scan
+    from qlops_assets.lake.versions.snapshots import snapshot_store
 
     months = months_of(context.partition_keys)
     with step(context, platform, {"months": len(months)}) as running:
@@ -93,6 +94,9 @@ def _raw_bars(
             quarantined=len(manifest.quarantined),
             waiting=len(manifest.waiting),
             manifest=manifest.digest,
+            source_snapshot=head.number
+            if (head := snapshot_store(platform.settings).latest())
+            else 0,
         )
     by_month = {
         month: {**_files_of(manifest, month), "digest": versions.get(month, "no file")}

@@ -12,8 +12,7 @@ def known_first_month(settings: Settings) -> str | None:
     """
     path = settings.lake / "raw_bars" / "manifest.json"
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    months = [month for file in files for month in file["months"]]
-    return min(months, default=None)
+    return min(manifest.get("months", ()), default=None)

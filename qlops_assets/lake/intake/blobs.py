@@ -59,6 +59,13 @@ class BlobStore:
         """Whether the bytes of that digest are kept."""
         return self.path(digest).is_file()
 
+    def digests(self) -> list[str]:
+        """Return the digests of everything that is kept."""
+        if not self.folder.is_dir():
+            return []
+        suffix = self.path("any").suffix
+        return [p.stem for p in self.folder.iterdir() if p.suffix == suffix and p.name[0] != "."]
+
     def existing(self, digest: str, name: str) -> Path:
         """Return the path of kept bytes.
 
@@ -82,7 +89,7 @@ class BlobStore:
         temporary = self.folder / f".{uuid.uuid4().hex}.tmp"
         try:
             before = Stamp.of(source)
-            _clone(source, temporary)
+            clone(source, temporary)
             if temporary.stat().st_size != before.size or Stamp.of(source) != before:
                 raise FileBusyError(source, "it changed while it was read", "it waits")
             digest = file_digest(temporary)
@@ -103,7 +110,8 @@ class BlobStore:
             blob.path.unlink(missing_ok=True)
 
 
-def _clone(source: Path, target: Path) -> None:
+def clone(source: Path, target: Path) -> None:
+    """Copy a file to the disk; where the file system can, its blocks are shared instead."""
     with source.open("rb") as original, target.open("wb") as copy:
         try:
             fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())

@@ -14,14 +14,16 @@ from qlops_assets.lake.intake.faults import TOLERATED, sorted_out
 from qlops_assets.lake.intake.rows import Reading, read_rows
 from qlops_assets.lake.manifest import QuarantinedFile, SourceFile, WaitingFile
 from qlops_assets.lake.sources.layout import FoundFile
+from qlops_assets.lake.versions.contents import contents_of
 
 
 @dataclass(frozen=True, slots=True)
 class UsableFile:
-    """A file that can be used, with the days it covers per instrument."""
+    """A file that can be used: the days it covers per instrument, digests of what it says."""
 
     check: SourceFile
     spans: pl.DataFrame
+    contents: pl.DataFrame
 
 
 Outcome = UsableFile | QuarantinedFile | WaitingFile
@@ -86,4 +88,4 @@ def judge(
         duplicates=rows.duplicates,
         constants=tuple(sorted(file.constants.items())),
     )
-    return UsableFile(check, spans)
+    return UsableFile(check, spans, contents_of(file.name, digest, read.frame))

@@ -18,7 +18,7 @@ from qlops_assets.lake.intake.dates import ACCEPTED_DATES, trading_days, zone_of
 
 FILE_NAME: Final = "@filename"
 NUMBERS: Final = (*PRICES, "volume", *OPTIONAL)
-_VERSION: Final = 1  # raise it when the same file would be read otherwise
+_VERSION: Final = 2  # raise it when the same file would be read otherwise
 _ACCEPTED_CODES: Final = (
     "codes are text (a number would lose the leading zeros of 000001) of at most 100 characters "
     "without slashes or control characters"

@@ -24,6 +24,11 @@ class SourceRoot:
     folder: Path
 
     @property
+    def below(self) -> str:
+        """Where in the folder the names of the bars' files begin: ``bars/`` or nothing."""
+        return "bars/" if (self.folder / "bars").is_dir() else ""
+
+    @property
     def benchmark(self) -> Path | None:
         """The benchmark's file, or None where the source has none."""
         path = self.folder / BENCHMARK_FILE
