@@ -1,0 +1,119 @@
+"""Indicators of a bars frame."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from qlops_assets.core.columns import KEY
+from qlops_assets.indicators.families.inputs import Inputs
+from qlops_assets.indicators.market import GROUP, Market
+from qlops_assets.indicators.names import DEFAULT_NAMES, Column, columns
+from qlops_assets.indicators.own import OwnIndicator
+
+_BLOCK_ROWS: Final = 250_000  # bounds what is in memory beside the result
+_DTYPE: Final = pl.Float64
+
+
+def indicators(
+    bars: pl.DataFrame,
+    names: Sequence[str] | None = None,
+    *,
+    own: Mapping[str, OwnIndicator] | None = None,
+    since: date | None = None,
+    dtype: type[pl.DataType] = _DTYPE,
+) -> pl.DataFrame:
+    """Return indicators by name for a bars frame.
+
+    Args:
+        bars: A bars frame (``core.columns``), sorted by instrument and date.
+        names: Of indicators, such as ``rsi_14``; ``DEFAULT_NAMES`` where None.
+        own: The user's own, by name (``own.own_indicators``); they come after the others.
+        since: Only rows from this day on; the values are those of the whole computation, to the
+            bit.
+        dtype: Of the values: ``Float64`` or ``Float32``.
+
+    Returns:
+        ``instrument, date`` and a column for each name, with the rows of the bars in their order.
+        A day without trading has no value, nor have an instrument's first bars.
+
+    Raises:
+        IndicatorError: a name is unknown, one's own cannot be computed, or the frame is none of
+            bars or not sorted.
+    """
+    wanted = columns(DEFAULT_NAMES if names is None else names)
+    mine = own or {}
+    if not mine:
+        return built_in(bars, wanted, since, dtype)
+    from qlops_assets.indicators.own_values import own_values
+
+    values = own_values(bars, mine, since)
+    rows = built_in(bars, wanted, since, dtype)
+    return rows.hstack(values.select(pl.col(list(mine)).cast(dtype)))
+
+
+def built_in(
+    bars: pl.DataFrame,
+    wanted: Sequence[Column],
+    since: date | None = None,
+    dtype: type[pl.DataType] = _DTYPE,
+) -> pl.DataFrame:
+    """Return indicators of ours for a bars frame; the rest is as for :func:`indicators`."""
+    market = Market.of(bars, since)
+    exact = [one for one in wanted if one.indicator.exact]
+    others = [one for one in wanted if not one.indicator.exact]
+    reach = max((one.warm_up for one in exact), default=0)
+    values = pl.concat(
+        [_values(market, others, None, dtype), _values(market, exact, reach, dtype)],
+        how="horizontal",
+    )
+    return market.rows(values).select(*KEY, *(one.name for one in wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is computed first, then, and last."""
+
+    inputs: Inputs
+    outputs: list[pl.Expr]
+
+    @classmethod
+    def of(cls, wanted: Iterable[Column], dtype: type[pl.DataType]) -> "_Plan":
+        inputs = Inputs()
+        outputs = []
+        for one in wanted:
+            value = one.indicator.build(inputs, one.parameters)[one.output]
+            finite = pl.when(value.is_finite()).then(value)  # TA-Lib marks what is missing by NaN
+            outputs.append(finite.cast(dtype).alias(one.name))
+        return cls(inputs, outputs)
+
+
+def _values(
+    market: Market, wanted: Sequence[Column], before: int | None, dtype: type[pl.DataType]
+) -> pl.DataFrame:
+    """Return indicators of the traded bars that are wanted, by name.
+
+    Args:
+        market: The bars.
+        wanted: The indicators.
+        before: Bars before the first wanted one that they need to the bit; None for all.
+        dtype: Of the values.
+    """
+    if not wanted:
+        return pl.DataFrame()
+    plan = _Plan.of(wanted, dtype)
+    blocks = market.blocks(_BLOCK_ROWS, before) or [market.bars.clear()]
+    parts = [_block(market, plan, block) for block in blocks]
+    return pl.concat(parts, rechunk=True)
+
+
+def _block(market: Market, plan: _Plan, block: pl.DataFrame) -> pl.DataFrame:
+    inputs = plan.inputs
+    rows = block.lazy().with_columns(**inputs.prepared).collect()
+    if inputs.series:
+        grouped = rows.lazy().group_by(GROUP, maintain_order=True).agg(**inputs.series).collect()
+        series = [grouped.get_column(name).explode() for name in inputs.series]
+        rows = rows.hstack(series)
+    return rows.filter(market.is_wanted(rows)).lazy().select(plan.outputs).collect()
