@@ -158,13 +158,13 @@ def take_turns(part: str, folder: Path) -> None:
 def figures(run: Run) -> dict[str, float]:
     gc.collect()
     started, used = time.perf_counter(), time.process_time()
-    run()
+    rows = run()
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     peak = sum(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return {"wall": wall, "cpu": cpu, "peak_mb": peak / 1024}
+    return {"wall": wall, "cpu": cpu, "peak_mb": peak / 1024, "rows": rows}
 
 
 def first_use(bars: str, folder: Path) -> None:
@@ -206,6 +206,7 @@ class Contender:
     def close(self) -> None:
         """End the process, which ends with its input."""
         self._process.communicate(timeout=60)
+        self._said.close()
 
     def median(self, figure: str) -> float:
         """Return the median of a figure over the runs."""
@@ -231,10 +232,12 @@ def main() -> None:
     options.add_argument("--part", choices=[*PARTS, *FIRST_USE], help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
+    if given.part:
+        cores = PARTS[given.part][1] if given.part in PARTS else 2
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     if given.part in FIRST_USE:
         first_use(FIRST_USE[given.part], given.folder)
     elif given.part:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: PARTS[given.part][1]])
         take_turns(given.part, given.folder)
     else:
         with tempfile.TemporaryDirectory() as name:
@@ -279,7 +282,10 @@ def against_others(folder: Path, runs: int) -> bool:
         ("time on 2 cores", "wall", "KunQuant, 2 threads", "native, 2 cores", 1),
         ("peak memory", "peak_mb", "Qlib D.features, 1 core", "native, 1 core", 1),
     ]
-    held = True
+    parts = ("native, 1 core", "Qlib D.features, 1 core")
+    rows, qlibs = (contenders[part].median("rows") for part in parts)
+    held = rows == qlibs
+    print(f"rows: {rows:,.0f}, Qlib's {qlibs:,.0f}: {'holds' if held else 'FAILS'}")
     for what, figure, peer, own, least in claims:
         if peer in contenders:
             rounds = zip(contenders[peer].runs, contenders[own].runs, strict=True)

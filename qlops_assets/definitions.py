@@ -39,8 +39,11 @@ def _definitions(settings: Settings) -> "dg.Definitions":
     from qlops_assets.defs.factors.assets import build_assets as factor_assets
     from qlops_assets.defs.factors.checks import build_checks as factor_checks
     from qlops_assets.defs.factors.report_asset import factor_report
+    from qlops_assets.defs.features.assets import build_assets as feature_assets
+    from qlops_assets.defs.indicators.assets import build_assets as indicator_assets
     from qlops_assets.defs.lake.assets import build_assets as lake_assets
     from qlops_assets.defs.lake.first_month import known_first_month
+    from qlops_assets.defs.lake.retention import source_versions
     from qlops_assets.defs.partitions import build_partitions
     from qlops_assets.defs.platform import Platform
     from qlops_assets.defs.training.assets import ASSETS as TRAINING_ASSETS
@@ -49,8 +52,11 @@ def _definitions(settings: Settings) -> "dg.Definitions":
     return dg.Definitions(
         assets=[
             *lake_assets(partitions),
+            source_versions,
             *factor_assets(partitions, settings),
             factor_report,
+            *indicator_assets(partitions, settings),
+            *feature_assets(partitions),
             *TRAINING_ASSETS,
             *deployment_assets(partitions),
         ],

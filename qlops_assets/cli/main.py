@@ -17,8 +17,15 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("servers:serve", "Run one environment's model server in the foreground."),
     "console": ("servers:console", "Run the web console in the foreground."),
     "predict": ("predict:predict", "Ask a running model server for scores."),
-    "data": ("data:data", "The source's files and the lake: scan, status, convert."),
+    "data": (
+        "data:data",
+        "Source and lake: scan, status, versions, diff, lineage, restore, verify, prune, convert.",
+    ),
     "factor": ("factors.commands:factor", "Factors: check, list, add, remove, report, select."),
+    "features": (
+        "features.commands:features",
+        "The feature table: status, versions, as-of, compact, untag.",
+    ),
     "models": ("models:models", "Registered model versions: list, show, history."),
     "deploy": ("deploy:deploy", "Bring a model version into an environment."),
     "approve": ("deploy:approve", "Approve a deployment that was asked for."),

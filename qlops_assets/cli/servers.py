@@ -18,7 +18,7 @@ def serve(shell: Shell, environment: str, port: int | None, idle_minutes: float 
     from qlops_assets.deployment.approvals import require_environment
     from qlops_assets.deployment.model_source import RegisteredModels
     from qlops_assets.deployment.servers import publish_record, withdraw_record
-    from qlops_assets.factors.lookup import StoredFactors
+    from qlops_assets.features.lookup import StoredFeatures
     from qlops_assets.serving.app import build_app
     from qlops_assets.serving.run import serve as run_server
 
@@ -30,7 +30,7 @@ def serve(shell: Shell, environment: str, port: int | None, idle_minutes: float 
     app = build_app(
         environment=environment,
         models=RegisteredModels(settings, shell.journal),
-        features=StoredFactors(settings),
+        features=StoredFeatures(settings),
         admin_token=token,
     )
 

@@ -67,7 +67,7 @@ class Trial:
                 "longer than the history, or is it the logarithm of a negative number?"
             )
         if self.agreement is not None and not self.agreement.agrees:
-            return f"{self.agreement}"
+            return str(self.agreement)
         return None
 
     def to_document(self) -> dict[str, Any]:

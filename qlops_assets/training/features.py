@@ -1,4 +1,4 @@
-"""What a model sees: ``[training] features`` resolved to an ordered list of stored factors."""
+"""What a model sees: ``[training] features`` resolved to an ordered list of stored features."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,12 @@ from qlops_assets.core.errors import TrainingError, nearest
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_digest, alpha158_expressions
 from qlops_assets.factors.custom import custom_factors
-from qlops_assets.factors.lookup import FactorTable
 from qlops_assets.factors.report import Scope
 from qlops_assets.factors.sets import ALPHA158, CUSTOM
+from qlops_assets.features.current import current_version, own_definitions, parts_of
+from qlops_assets.features.version import FeatureVersion
+from qlops_assets.indicators.sets import definitions as indicator_definitions
+from qlops_assets.indicators.store import INDICATORS
 from qlops_assets.lake.calendar import trading_days
 from qlops_assets.training.segments import Segments, split_calendar
 from qlops_assets.training.selections import SavedSelection, load_selection, selection_names
@@ -28,21 +31,23 @@ class FeatureList:
         names: In the order of the model's columns, each once.
         definitions: Digest of names, order and expressions.
         rows: Digest of the stored rows of the sets that hold them.
-        origin: Where they come from: entries as asked for, expressions of the user's own factors,
+        origin: Where they come from: entries as asked for, expressions of the user's own features,
             selections with the days that they have seen.
+        version: The version of the feature table that holds them.
     """
 
     names: tuple[str, ...]
     definitions: str
     rows: str
     origin: dict[str, Any]
+    version: FeatureVersion
 
 
 def resolve_features(settings: Settings, segments: Segments) -> FeatureList:
     """Return the features that ``[training] features`` asks for.
 
-    An entry is a set (``alpha158``, ``custom``), a factor's name, or ``selection:NAME``. A factor
-    that several entries name has the place of the first.
+    An entry is a set (``alpha158``, ``custom``, ``indicators``), a feature's name, or
+    ``selection:NAME``. A feature that several entries name has the place of the first.
 
     Args:
         settings: Of the home.
@@ -51,35 +56,39 @@ def resolve_features(settings: Settings, segments: Segments) -> FeatureList:
     Raises:
         TrainingError: an entry is unknown or empty, or a selection has seen too much.
         SelectionError: a selection is missing or damaged.
-        DatasetMissingError: the rows of a set are not stored.
-        FactorError: those of a factor are not, or a factor of the user's own cannot be used.
+        DatasetMissingError: the feature table does not have their rows.
+        FactorError: a factor of the user's own cannot be used, or its rows are of another.
+        IndicatorError: an indicator cannot be used.
     """
-    own = custom_factors(settings)
-    found = _Entries(settings, segments, {ALPHA158: alpha158_expressions(), CUSTOM: own})
+    sets = {
+        ALPHA158: alpha158_expressions(),
+        CUSTOM: custom_factors(settings),
+        INDICATORS: indicator_definitions(settings),
+    }
+    found = _Entries(settings, segments, sets)
     names = tuple(dict.fromkeys(found.names()))
     if not names:
         raise TrainingError(
             f"[training] features: was {list(settings.training.features)}, must name at least one "
-            "set, factor or selection"
+            "set, feature or selection"
         )
-    table = FactorTable(settings, names)
-    table.require_stored()
+    version, own = current_version(settings, names), own_definitions(settings)
     origin = {
         "asked": list(settings.training.features),
         "custom": {name: own[name] for name in names if name in own},
         "selections": [selection.to_document() for selection in found.selections],
     }
-    digests = table.row_digests()
+    digests = version.row_digests(parts_of(settings, names))
     rows = digests[ALPHA158] if list(digests) == [ALPHA158] else combined_digest(digests.values())
-    return FeatureList(names, _definitions(names, own), rows, origin)
+    return FeatureList(names, _definitions(names, sets), rows, origin, version)
 
 
-def _definitions(names: tuple[str, ...], own: Mapping[str, str]) -> str:
+def _definitions(names: tuple[str, ...], sets: Mapping[str, Mapping[str, str]]) -> str:
     """Return a digest that tells one list from every other; Alpha158 as a whole has its own."""
-    alpha158 = alpha158_expressions()
-    if names == tuple(alpha158):
+    if names == tuple(sets[ALPHA158]):
         return f"{ALPHA158}-{alpha158_digest()[:12]}"
-    expressions = [[name, alpha158.get(name) or own[name]] for name in names]
+    definitions = {name: text for part in sets.values() for name, text in part.items()}
+    expressions = [[name, definitions[name]] for name in names]
     return f"factors-{value_digest(expressions)[:12]}"
 
 
@@ -106,6 +115,10 @@ class _Entries:
                 raise TrainingError(self._unknown(entry))
 
     def _of_set(self, name: str) -> list[str]:
+        if not self._sets[name] and name == INDICATORS:
+            raise TrainingError(
+                f"[training] features: {name!r} has no column; [indicators] names is empty"
+            )
         if not self._sets[name]:
             raise TrainingError(
                 f"[training] features: {name!r} has no factor; define one under [factors] in "
@@ -130,7 +143,7 @@ class _Entries:
         known = [*self._sets, *sorted(self._factors), *selections]
         return (
             f"[training] features: unknown feature {entry!r}{nearest(entry, known)} An entry is "
-            f"a set ({', '.join(self._sets)}), a factor's name or {SELECTION}NAME"
+            f"a set ({', '.join(self._sets)}), a feature's name or {SELECTION}NAME"
         )
 
 

@@ -11,11 +11,15 @@ from qlops_assets.core.columns import KEY, LABEL
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
+from qlops_assets.features.current import current_version
+from qlops_assets.features.store import FeatureStore
 from qlops_assets.lake.qlib_bin import build_provider
+from qlops_assets.lake.versions.provenance import bars_origin
 from qlops_assets.models.artifact import Artifact, save_artifact
 from qlops_assets.models.catalog import TRAINERS
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.models.trainer import FittedModel
+from qlops_assets.registry.used_data import TRAINING_SET
 from qlops_assets.training.frame import (
     compute_labels,
     qlib_dataset,
@@ -27,7 +31,6 @@ from qlops_assets.training.frame import (
 from qlops_assets.training.spec import TrainingSpec, training_spec, training_threads
 
 LABELS = "labels.parquet"
-SPEC = "training_set.json"
 PREDICTIONS = "predictions.parquet"
 CURVES = "curves.json"
 
@@ -57,23 +60,36 @@ class Trained:
 def prepare_training_set(settings: Settings, version: str, progress: Progress) -> TrainingSet:
     """Write the labels and the description of a training's data; return the latter.
 
+    The version of the feature table that it sees is tagged with the model version's name.
+
     Raises:
         TrainingError: the lake is no longer what the version was named after, the label cannot be
             read or sees past the embargo, or a segment is empty.
+        LakeError: no kept snapshot of the source has what the bars were made of.
+        DatasetMissingError: the feature table does not have the features' rows.
     """
     spec = require_version(settings, version)
     folder = settings.models / version
     require_label(settings.training)
     labels = compute_labels(settings, spec.label, progress)
-    rows = training_rows(settings, labels, spec.feature_names, columns=[])
+    features = current_version(settings, spec.feature_names)
+    table_version = FeatureStore(settings).tag(version, features)
+    rows = training_rows(settings, features, labels, [])
     counts = require_rows(rows, spec.segments)
     with replacing(folder / LABELS) as path:
         labels.write_parquet(path, compression="zstd")
     instruments = rows.get_column(KEY[0]).n_unique()
     prepared = TrainingSet(spec, counts, len(spec.feature_names), instruments)
     numbers = {k: v for k, v in asdict(prepared).items() if k != "spec"}
-    document = {**spec.to_json(), "feature_definitions": spec.features, **numbers}
-    write_json(folder / SPEC, document)
+    origin = bars_origin(settings)
+    document = {
+        **spec.to_json(),
+        "feature_definitions": spec.features,
+        **numbers,
+        **origin.to_json(),
+        "feature_table_version": table_version,
+    }
+    write_json(folder / TRAINING_SET, document)
     return prepared
 
 
@@ -103,7 +119,9 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     if not (folder / LABELS).is_file():
         raise TrainingError(f"model version {version!r}: no training set; materialize it first")
     progress.report("load", 0, None)
-    rows = training_rows(settings, pl.read_parquet(folder / LABELS), spec.feature_names)
+    features = FeatureStore(settings).tagged(version)
+    labels = pl.read_parquet(folder / LABELS)
+    rows = training_rows(settings, features, labels, spec.feature_names)
     keys = rows.select(*KEY, LABEL)
     trainer = TRAINERS.load(spec.model)(
         settings.training.parameters,
@@ -182,7 +200,7 @@ def read_training_set(settings: Settings, version: str) -> dict[str, Any]:
     Raises:
         TrainingError: there is none.
     """
-    document = read_json(settings.models / version / SPEC)
+    document = read_json(settings.models / version / TRAINING_SET)
     if document is None:
         raise TrainingError(f"model version {version!r}: no training set; materialize it first")
     return dict(document)

@@ -1,6 +1,6 @@
-"""From stored factors to Qlib's dataset, without recomputing anything."""
+"""From stored features to Qlib's dataset, without recomputing anything."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,11 @@ from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY, LABEL
 from qlops_assets.core.errors import ExpressionError, TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings, TrainingSettings
-from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
 from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.grammar.look_back import look_ahead
 from qlops_assets.factors.grammar.names import require_fields
 from qlops_assets.factors.grammar.parser import parse
-from qlops_assets.factors.lookup import FactorTable
+from qlops_assets.features.version import FeatureVersion, FrameSpec
 from qlops_assets.lake.universe import load_universe, members
 from qlops_assets.training.segments import Segments
 
@@ -55,39 +54,35 @@ def require_label(training: TrainingSettings) -> None:
 
 
 def training_rows(
-    settings: Settings,
-    labels: pl.DataFrame,
-    features: Sequence[str] = ALPHA158_NAMES,
-    *,
-    columns: Sequence[str] | None = None,
+    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, features: Sequence[str]
 ) -> pl.DataFrame:
-    """Return the rows that the universe had, with factors and the label, by date and instrument.
+    """Return the rows that the universe had, with features and the label, by date and instrument.
 
     A row is there where the instrument was a member of the universe on that day.
 
     Args:
         settings: Of the home.
+        version: Of the feature table.
         labels: The label of every row of the bars.
-        features: The factors, of whichever sets.
-        columns: Those of them to read; all where None.
+        features: Columns of the table; the keys and the label alone where empty.
     """
-    universe, table = load_universe(settings), FactorTable(settings, features)
-    # Joining a month with its own labels, not with those of all years each time.
-    of_month = labels.with_columns(month=pl.col(DATE).dt.strftime("%Y-%m")).partition_by(
-        "month", as_dict=True, include_key=False
-    )
-    nothing = labels.clear()
+    universe = load_universe(settings)
     parts = []
-    for month in table.months():
-        rows = members(universe, table.read(month, columns=columns))
-        # Sorted by month, which is cheap: months are in order already.
-        parts.append(
-            rows.join(of_month.get((month,), nothing), on=KEY, how="left").sort(DATE, INSTRUMENT)
-        )
-    frame = pl.concat(parts)
-    if frame.is_empty():
-        raise TrainingError(f"universe {universe.name!r}: no factor row belongs to it")
-    return frame
+    for first, last in _years(version):  # bounds what is in memory beside the result
+        frame = version.training_frame(FrameSpec(features, first, last))
+        rows = members(universe, pl.DataFrame(pl.from_arrow(frame)))
+        of_year = labels.filter(pl.col(DATE).is_between(first, last))
+        parts.append(rows.join(of_year, on=KEY, how="left", maintain_order="left"))
+    found = pl.concat(parts).select(*KEY, *features, LABEL) if parts else pl.DataFrame()
+    if found.is_empty():
+        raise TrainingError(f"universe {universe.name!r}: no feature row belongs to it")
+    return found
+
+
+def _years(version: FeatureVersion) -> Iterator[tuple[date, date]]:
+    """Yield the first and the last day of every year of the table."""
+    for year in sorted({month[:4] for month in version.months}):
+        yield date(int(year), 1, 1), date(int(year), 12, 31)
 
 
 def qlib_frame(rows: pl.DataFrame) -> "pd.DataFrame":

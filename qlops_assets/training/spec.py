@@ -28,7 +28,7 @@ class TrainingSpec:
         task: Qlib's configuration of the model, defaults included.
         features: Digest of the feature definitions: names, order, expressions.
         feature_names: The features in the order of the model's columns.
-        feature_origin: Entries of ``[training] features``, expressions of the user's own factors,
+        feature_origin: Entries of ``[training] features``, expressions of the user's own features,
             selections with their digests and the days that they have seen.
         label: Qlib expression.
         segments: First and last day of train, valid and test.

@@ -20,6 +20,7 @@ class Page:
 
 PAGES = (
     Page("Overview", "/", "qlops_assets.web.overview.page:router"),
+    Page("Data", "/data", "qlops_assets.web.data.page:router"),
     Page("Factors", "/factors", "qlops_assets.web.factors.page:router"),
 )
 

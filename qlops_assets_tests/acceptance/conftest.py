@@ -148,9 +148,9 @@ def version_of(chapter: Chapter) -> str:
 def inferred(journey: Journey) -> dict[str, float]:
     """Score the newest day's feature rows by the open protocol; return instrument -> score."""
     from qlops_assets.core.settings import Settings
-    from qlops_assets.factors.lookup import StoredFactors
+    from qlops_assets.features.lookup import StoredFeatures
 
-    features = StoredFactors(Settings.read(journey.home))
+    features = StoredFeatures(Settings.read(journey.home))
     day = features.last_date()
     assert day is not None
     with httpx.Client(timeout=30, trust_env=False) as client:

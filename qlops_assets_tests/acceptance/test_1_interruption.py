@@ -29,6 +29,8 @@ def test_ctrl_c_leaves_no_run_under_way(interrupted: Chapter, interrupted_again:
     assert interrupted.runs == [("refresh_bars", "SUCCESS"), ("refresh_factors", "FAILURE")]
     assert interrupted_again.runs[2:] == [
         ("refresh_factors", "SUCCESS"),
+        ("refresh_indicators", "SUCCESS"),
+        ("refresh_features", "SUCCESS"),
         ("train_model", "FAILURE"),
     ]
 
@@ -58,7 +60,9 @@ def test_run_of_a_killed_process_is_ended_by_the_next(killed: Chapter, first: Ch
 
 def test_job_goes_on_where_it_was_ended(killed: Chapter, first: Chapter) -> None:
     assert first.finished.status == 0
-    assert first.document["skipped"] == ["bars", "alpha158_factors"]
+    assert first.document["skipped"] == [
+        *("bars", "alpha158_factors", "indicator_features", "feature_table")
+    ]
     again = first.runs[len(killed.runs) :]
     assert again == [
         ("train_model", "SUCCESS"),

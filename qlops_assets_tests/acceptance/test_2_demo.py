@@ -43,6 +43,8 @@ STEPS = [
     "raw_bars",
     "bars",
     "alpha158_factors",
+    "indicator_features",
+    "feature_table",
     "training_set",
     "trained_model",
     "model_evaluation",
@@ -167,7 +169,7 @@ def test_history_names_who_did_what(journey: Journey, first: Chapter) -> None:
 def test_second_run_does_no_work_twice(first: Chapter, second: Chapter) -> None:
     assert second.finished.status == 0
     assert second.document["skipped"] == [
-        *("bars", "alpha158_factors", "training"),
+        *("bars", "alpha158_factors", "indicator_features", "feature_table", "training"),
         *("staging", "production"),
     ]
     assert second.runs == first.runs
@@ -178,11 +180,12 @@ def test_second_run_does_no_work_twice(first: Chapter, second: Chapter) -> None:
 def test_second_run_says_what_it_skips(second: Chapter) -> None:
     said = second.finished.err.splitlines()
     assert "bars: 20 months up to date, skipped" in said
-    assert "alpha158_factors: 20 months up to date, skipped" in said
+    for stage in ("alpha158_factors", "indicator_features", "feature_table"):
+        assert f"{stage}: 20 months up to date, skipped" in said
 
 
 def test_second_run_takes_a_fraction_of_the_time(first: Chapter, second: Chapter) -> None:
-    done_before = {"raw_bars", "bars", "alpha158_factors"}
+    done_before = {"raw_bars", "bars", "alpha158_factors", "indicator_features", "feature_table"}
     steps = [s for s in first.document["steps"] if s["step"] in done_before]
     whole_s = first.finished.wall_s + sum(s["wall_s"] for s in steps)
     assert second.finished.wall_s < whole_s / 3
@@ -192,9 +195,9 @@ def test_new_day_redoes_its_file_and_computes_one_month(grown: Chapter) -> None:
     assert grown.finished.status == 0, grown.finished.err
     steps = [e.data for e in grown.facts["events"] if e.kind == "step_finished"]
     done = {s["asset"]: s["months"] for s in steps if "months" in s}
-    # The file of the year touches eight months; seven come out as they were, and only the
-    # factors of the eighth are computed.
-    assert done == {"raw_bars": 8, "bars": 8, "alpha158_factors": 1}
+    # The file of the year holds eight months; its new version touches only the eighth.
+    chain = ("raw_bars", "bars", "alpha158_factors", "indicator_features", "feature_table")
+    assert done == dict.fromkeys(chain, 1)
 
 
 def test_new_day_leaves_every_other_month_as_it_was(journey: Journey, grown: Chapter) -> None:

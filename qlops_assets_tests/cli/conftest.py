@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from qlops_assets.cli.main import main
+from qlops_assets_tests.support.market_fixtures import market, own_market, shared_folder
+
+__all__ = ["market", "own_market", "qlops", "shared_folder"]
 
 VARIABLES = ("QLOPS_HOME", "QLOPS_CONFIG", "QLOPS_DATABASE_URL", "QLOPS_LAKE_URL")
 

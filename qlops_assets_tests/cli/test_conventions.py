@@ -15,8 +15,12 @@ from qlops_assets.cli.main import qlops as group
 from qlops_assets_tests.cli.conftest import Qlops
 
 SUBCOMMANDS = {
-    "data": ["scan", "status", "convert"],
+    "data": [
+        *("scan", "status", "versions", "diff", "lineage"),
+        *("restore", "verify", "prune", "convert"),
+    ],
     "factor": ["check", "list", "add", "remove", "report", "select"],
+    "features": ["status", "versions", "as-of", "compact", "untag"],
     "models": ["list", "show", "history"],
 }
 

@@ -28,7 +28,7 @@ class Stages:
         settings = replace(self.settings, factors=factors)
         journal = Journal(settings.journal_url)
         job = MainJob(settings, journal, said.append, operator="mei", idle_minutes=None)
-        job.require_own_factors()
+        job.require_own_features()
         job.scan()
         job._runs = Runs(settings)
         job.build_bars()

@@ -84,10 +84,14 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
     assert deps == {
         "raw_bars": set(),
         "bars": {"raw_bars"},
+        "source_versions": {"raw_bars"},
         "alpha158_factors": {"bars"},
         "custom_factors": {"bars"},
         "factor_report": {"alpha158_factors", "custom_factors", "bars"},
-        "training_set": {"alpha158_factors", "custom_factors", "bars"},
+        "indicator_features": {"bars"},
+        "feature_table": {"alpha158_factors", "custom_factors", "indicator_features"},
+        "feature_table_versions": {"feature_table"},
+        "training_set": {"feature_table", "bars"},
         "trained_model": {"training_set"},
         "model_evaluation": {"trained_model"},
         "deployment": {"model_evaluation"},
@@ -97,7 +101,8 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
 def test_jobs_together_cover_every_asset(definitions: dg.Definitions) -> None:
     names = (
         *("refresh_bars", "refresh_factors", "refresh_custom_factors", "report_factors"),
-        *("train_model", "deploy_model"),
+        *("train_model", "deploy_model", "prune_source_versions"),
+        *("refresh_indicators", "refresh_features", "compact_feature_table"),
     )
     covered = [
         key.to_user_string()
@@ -114,7 +119,11 @@ def test_everything_that_starts_by_itself_runs_from_the_start(definitions: dg.De
     assert {s.default_status for s in sensors} == {dg.DefaultSensorStatus.RUNNING}
     with quiet():
         schedules = definitions.get_repository_def().schedule_defs
-    assert {s.name: s.cron_schedule for s in schedules} == {"weekly_factor_report": "0 6 * * 6"}
+    assert {s.name: s.cron_schedule for s in schedules} == {
+        "weekly_factor_report": "0 6 * * 6",
+        "weekly_retention": "0 5 * * 0",
+        "weekly_compaction": "30 5 * * 0",
+    }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.RUNNING}
 
 

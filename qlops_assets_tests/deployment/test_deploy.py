@@ -21,7 +21,7 @@ from qlops_assets.deployment.approvals import Approvals
 from qlops_assets.deployment.deploy import Deployer
 from qlops_assets.deployment.history import DeploymentEvent, DeploymentHistory
 from qlops_assets.deployment.servers import ServerRecord, load_version, running, score, stop_server
-from qlops_assets.factors.lookup import StoredFactors
+from qlops_assets.features.lookup import StoredFeatures
 from qlops_assets.registry.registry import Registry
 from qlops_assets.registry.states import ModelEvent, ModelState
 from qlops_assets.serving.run import bind
@@ -53,7 +53,7 @@ class Home:
         self.registry = Registry(self.journal)
         self.history = DeploymentHistory(self.journal)
         self.approvals = Approvals(self.settings, self.history, self.registry)
-        self.features = StoredFactors(self.settings)
+        self.features = StoredFeatures(self.settings)
 
     def deployer(self, features: FeatureLookup | None = None) -> Deployer:
         return Deployer(self.settings, self.journal, features or self.features, idle_minutes=5)
@@ -186,7 +186,7 @@ def test_artifact_that_was_altered_leaves_the_old_version_serving(staged: Home) 
 class Skewed:
     """Feature rows that are not those the server looks up."""
 
-    features: StoredFactors
+    features: StoredFeatures
 
     def rows(
         self,

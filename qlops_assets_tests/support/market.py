@@ -5,8 +5,10 @@ signal. There are halts (volume 0), days that a source leaves out, a late listin
 splits, an index, and a universe whose members change.
 """
 
+import contextlib
 import fcntl
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -146,7 +148,7 @@ def market_settings(home: Path, source: Path) -> Settings:
 
 
 def build_market(folder: Path) -> None:
-    """Write ``source`` and ``home`` into a folder: bars and Alpha158, whole."""
+    """Write ``source`` and ``home`` into a folder: bars and features, whole."""
     from qlops_assets.factors.sets import alpha158_set
     from qlops_assets.factors.store import build_factors
     from qlops_assets.lake.bars import build_bars, stale_months
@@ -158,6 +160,17 @@ def build_market(folder: Path) -> None:
     months = stale_months(settings)
     build_bars(settings, months)
     build_factors(settings, alpha158_set(), months)
+    build_table(settings)
+
+
+def build_table(settings: Settings) -> None:
+    """Bring indicators and the feature table of a home up to date."""
+    from qlops_assets.features.store import FeatureStore
+    from qlops_assets.indicators.store import build_indicators, stale_months
+    from qlops_assets.lake.datasets import bars_dataset
+
+    build_indicators(settings, stale_months(settings, bars_dataset(settings).months()))
+    FeatureStore(settings).refresh()
 
 
 def build_few(folder: Path, market: Settings) -> None:
@@ -178,7 +191,14 @@ def build_few(folder: Path, market: Settings) -> None:
 
 def copied(settings: Settings, home: Path) -> Settings:
     """Return the settings of a copy of a home, for a test that changes it."""
-    shutil.copytree(settings.home, home)
+    shutil.copytree(settings.home, home, ignore=shutil.ignore_patterns("journal.db*"))
+    journal = settings.home / "journal.db"
+    if journal.is_file():  # others may be reading it: its files come and go
+        with (
+            contextlib.closing(sqlite3.connect(journal)) as old,
+            contextlib.closing(sqlite3.connect(home / "journal.db")) as new,
+        ):
+            old.backup(new)
     return replace(settings, home=home)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qlops_assets.core.settings import Settings
-from qlops_assets_tests.support.market import copied
+from qlops_assets_tests.support.market import build_table, copied
 
 # The market gives four days' moves back two days later; ``MA5`` and others of Alpha158 see it too.
 OWN = {"BACK4": "1-$close/Ref($close,4)", "SPREAD": "($high-$low)/$close"}
@@ -27,6 +27,7 @@ def build_own_factors(settings: Settings) -> None:
     from qlops_assets.lake.datasets import bars_dataset
 
     build_factors(settings, factor_set(settings, CUSTOM), bars_dataset(settings).months())
+    build_table(settings)
 
 
 def market_with_own_factors(market: Settings, folder: Path) -> Settings:

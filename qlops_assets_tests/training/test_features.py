@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from qlops_assets.core.errors import FactorError, QlopsError, SelectionError, TrainingError
+from qlops_assets.core.errors import (
+    DatasetMissingError,
+    FactorError,
+    QlopsError,
+    SelectionError,
+    TrainingError,
+)
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_digest, alpha158_expressions
 from qlops_assets.factors.report import Scope, build_report
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
+from qlops_assets.features.store import FeatureStore
 from qlops_assets.models.artifact import load_predictor
 from qlops_assets.training.features import FeatureList, report_scope, resolve_features
 from qlops_assets.training.fit import fit_model, prepare_training_set
@@ -138,6 +145,9 @@ def test_rows_of_own_factors_count_only_where_they_are_used(own_home: Settings) 
     assert info is not None
     rows = dataset.read(["2019-05"]).with_columns(SPREAD=0.5)
     dataset.write("2019-05", rows, inputs=info.inputs, code=info.code)
+    with pytest.raises(DatasetMissingError, match="2019-05; it is behind the rows of its sets"):
+        resolved(own_home, "alpha158")
+    FeatureStore(own_home).refresh()
     assert resolved(own_home, "alpha158").rows == before["alpha158"]
     assert resolved(own_home, "custom").rows != before["custom"]
 

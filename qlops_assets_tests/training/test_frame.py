@@ -13,6 +13,9 @@ from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings, UniverseSettings
 from qlops_assets.factors.agreement import ABSOLUTE, RELATIVE
+from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
+from qlops_assets.features.store import FeatureStore
+from qlops_assets.features.version import FeatureVersion
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.qlib_session import qlib_session
@@ -35,6 +38,12 @@ DAYS = market_days()
 SEGMENTS = ("train", "valid", "test")
 
 
+def table(settings: Settings) -> FeatureVersion:
+    version = FeatureStore(settings).latest()
+    assert version is not None
+    return version
+
+
 @pytest.fixture(scope="module")
 def labels(market: Settings) -> pl.DataFrame:
     return compute_labels(market, market.training.label, Unreported())
@@ -42,7 +51,7 @@ def labels(market: Settings) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows(market: Settings, labels: pl.DataFrame) -> pl.DataFrame:
-    return training_rows(market, labels)
+    return training_rows(market, table(market), labels, ALPHA158_NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +184,8 @@ def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> N
     copy.lake.parent.mkdir(parents=True)
     copy.lake.symlink_to(market.lake)
     empty = pl.DataFrame(schema={"instrument": pl.String, "date": pl.Date, "LABEL0": pl.Float32})
-    with pytest.raises(TrainingError, match="universe 'past': no factor row belongs to it"):
-        training_rows(copy, empty)
+    with pytest.raises(TrainingError, match="universe 'past': no feature row belongs to it"):
+        training_rows(copy, table(copy), empty, ["KMID"])
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from qlops_assets.core.journal import Journal
 from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.deployment.model_source import RegisteredModels
-from qlops_assets.factors.lookup import StoredFactors
+from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
 from qlops_assets.factors.report import build_report
+from qlops_assets.features.lookup import StoredFeatures
+from qlops_assets.features.store import FeatureStore
 from qlops_assets.models.artifact import load_predictor
 from qlops_assets.registry.registry import Registry
 from qlops_assets.training.features import report_scope
@@ -72,9 +74,11 @@ def test_artifact_and_training_set_name_the_features_in_order(selected: Selected
 def test_rows_of_two_sets_are_joined_by_instrument_and_day(selected: Selected) -> None:
     settings = selected.settings
     labels = compute_labels(settings, settings.training.label, Unreported())
-    both = training_rows(settings, labels, ["BACK4", "KMID", "SPREAD"])
-    alpha158 = training_rows(settings, labels)
-    own = training_rows(settings, labels, list(OWN))
+    table = FeatureStore(settings).latest()
+    assert table is not None
+    both = training_rows(settings, table, labels, ["BACK4", "KMID", "SPREAD"])
+    alpha158 = training_rows(settings, table, labels, ALPHA158_NAMES)
+    own = training_rows(settings, table, labels, list(OWN))
     assert both.columns == ["instrument", "date", "BACK4", "KMID", "SPREAD", "LABEL0"]
     for name, frame in (("KMID", alpha158), ("BACK4", own), ("SPREAD", own)):
         assert both.select("instrument", "date", name, "LABEL0").equals(
@@ -90,7 +94,7 @@ def test_stored_rows_through_the_artifact_give_the_predictions_bit_for_bit(
     predictor = load_predictor(
         selected.settings.models / selected.version, sha256=facts["artifact_sha256"]
     )
-    lookup = StoredFactors(selected.settings)
+    lookup = StoredFeatures(selected.settings)
     days = predictions["date"].unique().sort()
     for day in days.gather_every(15):
         expected = predictions.filter(pl.col("date") == day)

@@ -19,6 +19,7 @@ from qlops_assets.core.settings import (
     UniverseSettings,
 )
 from qlops_assets.factors.store import alpha158_dataset
+from qlops_assets.features.store import FeatureStore
 from qlops_assets.lake.datasets import bars_dataset, snapshot_digest
 from qlops_assets.training.segments import Segments
 from qlops_assets.training.spec import TrainingSpec, training_spec
@@ -112,6 +113,7 @@ def _restate_a_factor(settings: Settings) -> None:
     dataset = alpha158_dataset(settings)
     rows = dataset.read(["2019-05"]).with_columns(pl.col("KMID") + 1)
     dataset.write("2019-05", rows, inputs="", code="")
+    FeatureStore(settings).refresh()
 
 
 def _drop_a_month(settings: Settings) -> None:
@@ -223,6 +225,9 @@ def test_settings_that_cannot_be_trained_by_are_refused_before_anything_is_compu
 def test_lake_without_bars_or_factors_says_what_to_materialize(own_market: Settings) -> None:
     for month in alpha158_dataset(own_market).months():
         alpha158_dataset(own_market).remove(month)
+    with pytest.raises(DatasetMissingError, match="behind the rows of its sets"):
+        training_spec(own_market)
+    FeatureStore(own_market).refresh()
     with pytest.raises(DatasetMissingError, match="materialize alpha158_factors first"):
         training_spec(own_market)
     for month in bars_dataset(own_market).months():

@@ -244,6 +244,9 @@ def test_factor_page_draws_its_charts_from_the_report(open_page: Open, home: Hom
 def test_factor_without_any_value_has_a_page_all_the_same(open_page: Open) -> None:
     page = open_page("/MISSING")
     assert "empty" in page.locator(".page-head").inner_text()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.figure')].every(f => f.innerText)"
+    )
     words = page.locator(".figure").all_inner_texts()
     assert words == ["There is no value to draw."] * 4
 

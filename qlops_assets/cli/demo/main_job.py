@@ -35,7 +35,7 @@ class MainJob:
     def run(self) -> str:
         """Run every stage and return the model version that serves in production."""
         self.require_places()
-        self.require_own_factors()
+        self.require_own_features()
         self.make_source()
         self.scan()
         self.remember_source()
@@ -43,6 +43,8 @@ class MainJob:
         self.build_bars()
         self.require_history()
         self.build_factors()
+        self.build_indicators()
+        self.build_features()
         version = self.train()
         for environment in ENVIRONMENTS:
             self.approve(version, environment)
@@ -67,15 +69,16 @@ class MainJob:
                 if name not in served:
                     held.enter_context(bind(place.port, f"the model server of {name}"))
 
-    def require_own_factors(self) -> None:
-        """Refuse to begin where a factor of the user's own could not be computed in the end.
+    def require_own_features(self) -> None:
+        """Refuse to begin where a feature of the user's own could not be computed in the end.
 
         Raises:
-            CustomFactorError: one of them cannot be used.
+            CustomFactorError: a factor cannot be used.
+            IndicatorError: an indicator cannot be used.
         """
-        from qlops_assets.factors.custom import custom_factors
+        from qlops_assets.indicators.sets import code_version
 
-        custom_factors(self.settings)
+        code_version(self.settings)
 
     def require_history(self) -> None:
         """Refuse to compute factors of a history that is too short for a training.
@@ -160,6 +163,32 @@ class MainJob:
         missing = self._not_materialized(factors.rows_name, months)
         self._months(factors.rows_name, job, stale | missing, len(months))
 
+    def build_indicators(self) -> None:
+        """Materialize ``indicator_features`` where bars of the month or before it changed."""
+        from qlops_assets.defs.automation import INDICATORS_JOB
+        from qlops_assets.indicators.sets import column_names
+        from qlops_assets.indicators.store import ROWS, indicator_dataset, stale_months
+        from qlops_assets.lake.datasets import bars_dataset
+
+        present = indicator_dataset(self.settings).months()
+        months = bars_dataset(self.settings).months() if column_names(self.settings) else []
+        stale = {*stale_months(self.settings, months), *(set(present) - set(months))}
+        missing = self._not_materialized(ROWS, months)
+        if months or stale:
+            self._months(ROWS, INDICATORS_JOB, stale | missing, len(months))
+
+    def build_features(self) -> None:
+        """Materialize ``feature_table`` for the months whose factors or indicators changed."""
+        from qlops_assets.defs.automation import FEATURES_JOB
+        from qlops_assets.features.refresh import TABLE
+        from qlops_assets.features.store import FeatureStore
+
+        store = FeatureStore(self.settings)
+        version = store.latest()
+        months = list(version.months) if version else []
+        stale = set(store.stale_months()) | self._not_materialized(TABLE, months)
+        self._months(TABLE, FEATURES_JOB, stale, len(months))
+
     def train(self) -> str:
         """Train and evaluate the version that the lake and the settings now name."""
         from qlops_assets.defs.automation import TRAINING_JOB
@@ -201,12 +230,12 @@ class MainJob:
 
         from qlops_assets.defs.automation import DEPLOYMENT_JOB
         from qlops_assets.deployment.deploy import Deployer
-        from qlops_assets.factors.lookup import StoredFactors
+        from qlops_assets.features.lookup import StoredFeatures
 
         deployer = Deployer(
             self.settings,
             self.journal,
-            StoredFactors(self.settings),
+            StoredFeatures(self.settings),
             idle_minutes=self.idle_minutes,
         )
         if deployer.is_settled(version, environment):

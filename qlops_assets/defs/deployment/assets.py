@@ -47,7 +47,7 @@ def _deployment(
     context: dg.AssetExecutionContext, config: DeploymentConfig, platform: Platform
 ) -> dg.MaterializeResult:
     from qlops_assets.deployment.deploy import Deployer
-    from qlops_assets.factors.lookup import StoredFactors
+    from qlops_assets.features.lookup import StoredFeatures
 
     key = context.partition_key
     if not isinstance(key, dg.MultiPartitionKey):
@@ -59,7 +59,7 @@ def _deployment(
         deployer = Deployer(
             platform.settings,
             platform.journal,
-            StoredFactors(platform.settings),
+            StoredFeatures(platform.settings),
             idle_minutes=config.idle_minutes,
         )
         report = deployer.deploy(version, environment, by=config.by)

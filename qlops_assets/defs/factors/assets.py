@@ -7,6 +7,7 @@ import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.settings import Settings
+from qlops_assets.defs.conditions import WHEN_BARS_OR_DEFINITIONS_CHANGED, bars_looking_back
 from qlops_assets.defs.factors.checks import missing_check_result, missing_check_specs
 from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
@@ -30,22 +31,6 @@ GROUP = "factors"
 OWNERS = ["team:quant-research"]
 _LONGEST_LIST: Final = 1500  # characters of a list in metadata, which should stay small
 
-# A month is computed again when the content of its bars, or of those that its windows look back to,
-# changed; also long after it was the newest. A file that is written again materializes the bars of
-# all its months, most of them as they were: those ask for nothing. All months are computed again
-# where the engine or the definitions changed. The first build is a job: right after a backfill
-# nothing is asked.
-WHEN_BARS_OR_DEFINITIONS_CHANGED = (
-    dg.AutomationCondition.eager()
-    .without(dg.AutomationCondition.in_latest_time_window())
-    .replace(
-        "any_deps_updated",
-        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
-        | dg.AutomationCondition.code_version_changed(),
-    )
-    .with_label("bars or definitions changed")
-)
-
 
 def build_assets(partitions: Partitions, settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the assets of this group."""
@@ -56,7 +41,7 @@ def _alpha158_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefi
     @dg.asset(
         partitions_def=partitions.month,
         group_name=GROUP,
-        deps=[_bars_looking_back(look_back_months(ALPHA158_LOOK_BACK_DAYS))],
+        deps=[bars_looking_back(look_back_months(ALPHA158_LOOK_BACK_DAYS))],
         kinds={"qlib", "parquet"},
         owners=OWNERS,
         code_version=f"alpha158-{engine_version(settings)}",
@@ -82,7 +67,7 @@ def _custom_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefini
     @dg.asset(
         partitions_def=partitions.month,
         group_name=GROUP,
-        deps=[_bars_looking_back(months)],
+        deps=[bars_looking_back(months)],
         kinds={"python", "parquet"},
         owners=OWNERS,
         code_version=code_version,
@@ -103,13 +88,6 @@ def _custom_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefini
         yield from _factor_rows(context, platform, CUSTOM)
 
     return custom_factors
-
-
-def _bars_looking_back(months: int) -> dg.AssetDep:
-    looking_back = dg.TimeWindowPartitionMapping(
-        start_offset=-months, end_offset=0, allow_nonexistent_upstream_partitions=True
-    )
-    return dg.AssetDep("bars", partition_mapping=looking_back)
 
 
 def _own_factors(settings: Settings) -> tuple[int, str, dict[str, Any]]:

@@ -23,8 +23,7 @@ EVERYTHING = dg.AllPartitionMapping()
     partitions_def=MODEL_VERSION,
     group_name=GROUP,
     deps=[
-        dg.AssetDep("alpha158_factors", partition_mapping=EVERYTHING),
-        dg.AssetDep("custom_factors", partition_mapping=EVERYTHING),
+        dg.AssetDep("feature_table", partition_mapping=EVERYTHING),
         dg.AssetDep("bars", partition_mapping=EVERYTHING),
     ],
     kinds={"polars"},
@@ -113,7 +112,15 @@ def trained_model(
 
 def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
     names = ("snapshot", "source", "simulated", "universe", "segments", "label", "features")
-    facts = {name: spec[name] for name in (*names, "feature_definitions", "feature_origin")}
+    recorded = (
+        "feature_names",
+        "feature_definitions",
+        "feature_origin",
+        "source_snapshots",
+        "source_manifest",
+        "feature_table_version",
+    )
+    facts = {name: spec[name] for name in (*names, *recorded)}
     return {**facts, "spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
 
 

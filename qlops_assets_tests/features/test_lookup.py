@@ -7,12 +7,24 @@ import numpy as np
 import polars as pl
 import pytest
 
-from qlops_assets.core.errors import DatasetMissingError, FactorError, FeatureDefinitionError
+from qlops_assets.core.errors import (
+    DatasetMissingError,
+    FeatureDefinitionError,
+    FeatureTableError,
+)
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.alpha158 import alpha158_expressions
-from qlops_assets.factors.lookup import StoredFactors
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
-from qlops_assets_tests.support.market import DELISTED, LATE, LEFT_OUT, copied, market_days
+from qlops_assets.features.lookup import StoredFeatures
+from qlops_assets.features.store import FeatureStore
+from qlops_assets_tests.support.market import (
+    DELISTED,
+    LATE,
+    LEFT_OUT,
+    build_table,
+    copied,
+    market_days,
+)
 from qlops_assets_tests.support.own_factors import OWN, build_own_factors, market_with_own_factors
 
 DAYS = market_days()
@@ -21,8 +33,8 @@ FEATURES = list(alpha158_expressions())
 
 
 @pytest.fixture(scope="module")
-def lookup(market: Settings) -> StoredFactors:
-    return StoredFactors(market)
+def lookup(market: Settings) -> StoredFeatures:
+    return StoredFeatures(market)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +44,7 @@ def own_factors(market: Settings, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 def test_rows_come_in_the_order_asked_for_instruments_and_features(
-    market: Settings, lookup: StoredFactors
+    market: Settings, lookup: StoredFeatures
 ) -> None:
     names = ["VWAP0", "KMID", "STD60"]
     codes = ["SZ000001", "SH600003", LATE]
@@ -47,75 +59,71 @@ def test_rows_come_in_the_order_asked_for_instruments_and_features(
         assert rows.values[place].tolist() == [row[name] for name in names]
 
 
-def test_rows_of_a_day_without_instruments_are_all_by_code(lookup: StoredFactors) -> None:
+def test_rows_of_a_day_without_instruments_are_all_by_code(lookup: StoredFeatures) -> None:
     rows = lookup.rows(DAY, FEATURES)
     assert rows.instruments == sorted(rows.instruments)
     assert len(rows.instruments) == 23  # one is delisted
     assert rows.values.shape == (23, 158)
 
 
-def test_missing_values_are_nan(lookup: StoredFactors) -> None:
+def test_missing_values_are_nan(lookup: StoredFeatures) -> None:
     rows = lookup.rows(DAYS[190], ["KMID"], [LEFT_OUT])
     assert np.isnan(rows.values).all()
 
 
-def test_instruments_without_a_row_that_day_are_left_out(lookup: StoredFactors) -> None:
+def test_instruments_without_a_row_that_day_are_left_out(lookup: StoredFeatures) -> None:
     rows = lookup.rows(DAY, ["KMID"], ["NOBODY", "SH600000", DELISTED])
     assert rows.instruments == ["SH600000"]
     assert rows.values.shape == (1, 1)
 
 
-def test_last_date_is_the_newest_day_with_rows(lookup: StoredFactors) -> None:
+def test_last_date_is_the_newest_day_with_rows(lookup: StoredFeatures) -> None:
     assert lookup.last_date() == DAYS[-1]
 
 
 @pytest.mark.parametrize("day", [date(2020, 7, 4), date(2030, 1, 1), date(2001, 1, 1)])
 def test_day_without_rows_is_an_error_that_names_the_newest(
-    lookup: StoredFactors, day: date
+    lookup: StoredFeatures, day: date
 ) -> None:
     with pytest.raises(DatasetMissingError, match=f"{day}.*newest day with rows is {DAYS[-1]}"):
         lookup.rows(day, ["KMID"])
 
 
-def test_feature_that_is_not_stored_is_an_error(lookup: StoredFactors) -> None:
-    with pytest.raises(FactorError, match="'NOSUCH' is not stored"):
+def test_feature_that_is_not_stored_is_an_error(lookup: StoredFeatures) -> None:
+    with pytest.raises(FeatureTableError, match="'NOSUCH' is not stored"):
         lookup.rows(DAY, ["KMID", "NOSUCH"])
 
 
 def test_store_without_rows_has_no_last_date(tmp_path: Path) -> None:
-    empty = StoredFactors(Settings(home=tmp_path))
+    empty = StoredFeatures(Settings(home=tmp_path))
     assert empty.last_date() is None
-    with pytest.raises(DatasetMissingError, match="newest day with rows is none"):
+    with pytest.raises(DatasetMissingError, match="materialize feature_table first"):
         empty.rows(DAY, ["KMID"])
 
 
 def test_month_that_was_written_anew_is_seen_at_once(own_market: Settings) -> None:
-    lookup = StoredFactors(own_market)
+    lookup = StoredFeatures(own_market)
     before = lookup.rows(DAY, ["KMID", "KLEN"])
     dataset = alpha158_dataset(own_market)
+    assert lookup.last_date() == DAYS[-1]
     changed = dataset.read(["2020-07"]).with_columns(pl.col("KMID") + 1)
     dataset.write("2020-07", changed, inputs="others", code="others")
+    FeatureStore(own_market).refresh()
     after = lookup.rows(DAY, ["KMID", "KLEN"])
     np.testing.assert_allclose(after.values[:, 0], before.values[:, 0] + 1, rtol=1e-6)
     np.testing.assert_array_equal(after.values[:, 1], before.values[:, 1])
 
 
-def test_day_that_was_read_is_not_read_again(
-    own_market: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lookup = StoredFactors(own_market)
-    reads = []
-    dataset = lookup._datasets["alpha158"]
-    read = dataset.read
-    monkeypatch.setattr(dataset, "read", lambda *a, **k: reads.append(a) or read(*a, **k))
+def test_day_that_was_read_is_not_read_again(market: Settings) -> None:
+    lookup = StoredFeatures(market)
     for _ in range(3):
         lookup.rows(DAY, ["KMID"], ["SH600000"])
-    assert len(reads) == 1
+    assert (lookup._day.cache_info().misses, lookup._day.cache_info().hits) == (1, 2)
 
 
 def test_rows_of_two_sets_come_in_the_order_asked_for(own_factors: Settings) -> None:
     names, codes = ["SPREAD", "KMID", "BACK4"], ["SZ000001", LATE, "SH600003"]
-    rows = StoredFactors(own_factors).rows(DAY, names, codes)
+    rows = StoredFeatures(own_factors).rows(DAY, names, codes)
     assert rows.instruments == codes
     assert rows.values.flags["C_CONTIGUOUS"]
     for place, (name, part) in enumerate(
@@ -129,7 +137,7 @@ def test_rows_of_two_sets_come_in_the_order_asked_for(own_factors: Settings) -> 
 def test_rows_are_given_only_where_they_were_computed_by_what_is_expected(
     own_factors: Settings,
 ) -> None:
-    lookup = StoredFactors(own_factors)
+    lookup = StoredFeatures(own_factors)
     spaced = {"SPREAD": "( $high - $low ) / $close"}
     values = lookup.rows(DAY, ["SPREAD", "KMID"], expressions=spaced).values
     np.testing.assert_array_equal(values, lookup.rows(DAY, ["SPREAD", "KMID"]).values)
@@ -146,7 +154,7 @@ def test_factor_that_is_defined_anew_is_not_given_to_a_model_of_the_old_one(
 ) -> None:
     home = copied(own_factors, tmp_path / "home")
     settings = replace(home, factors={**OWN, "BACK4": "1-$close/Ref($close,3)"})
-    lookup = StoredFactors(settings)
+    lookup = StoredFeatures(settings)
     assert lookup.rows(DAY, ["BACK4"], expressions=OWN).values.size
     build_own_factors(settings)
     with pytest.raises(FeatureDefinitionError, match=r"by 1-\$close/Ref\(\$close,3\), the model"):
@@ -161,15 +169,17 @@ def test_rows_that_do_not_say_what_they_were_computed_by_are_not_given(
     dataset = factor_dataset(settings, "custom")
     month = f"{DAY:%Y-%m}"
     dataset.write(month, dataset.read([month]), inputs="i", code="c")
+    FeatureStore(settings).refresh()
     with pytest.raises(FeatureDefinitionError, match="by an unknown expression"):
-        StoredFactors(settings).rows(DAY, ["BACK4"], expressions=OWN)
+        StoredFeatures(settings).rows(DAY, ["BACK4"], expressions=OWN)
 
 
 def test_own_factors_alone_need_no_row_of_alpha158(own_factors: Settings, tmp_path: Path) -> None:
     settings = copied(own_factors, tmp_path / "home")
     for month in alpha158_dataset(settings).months():
         alpha158_dataset(settings).remove(month)
-    lookup = StoredFactors(settings)
+    FeatureStore(settings).refresh()
+    lookup = StoredFeatures(settings)
     assert lookup.last_date() == DAYS[-1]
     assert lookup.rows(DAY, ["BACK4"]).values.shape == (23, 1)
 
@@ -178,11 +188,12 @@ def test_month_of_own_factors_that_was_written_anew_is_seen_at_once(
     own_factors: Settings, tmp_path: Path
 ) -> None:
     settings = copied(own_factors, tmp_path / "home")
-    lookup = StoredFactors(settings)
+    lookup = StoredFeatures(settings)
     before = lookup.rows(DAY, ["KMID", "BACK4"]).values
     dataset = factor_dataset(settings, "custom")
     changed = dataset.read(["2020-07"]).with_columns(pl.col("BACK4") + 1)
     dataset.write("2020-07", changed, inputs="others", code="others")
+    FeatureStore(settings).refresh()
     after = lookup.rows(DAY, ["KMID", "BACK4"]).values
     np.testing.assert_array_equal(after[:, 0], before[:, 0])
     np.testing.assert_allclose(after[:, 1], before[:, 1] + 1, rtol=1e-6)
@@ -193,12 +204,26 @@ def test_day_that_one_set_lacks_is_an_error_that_names_the_set(
 ) -> None:
     settings = copied(own_factors, tmp_path / "home")
     factor_dataset(settings, "custom").remove("2020-08")
-    lookup = StoredFactors(settings)
+    FeatureStore(settings).refresh()
+    lookup = StoredFeatures(settings)
     newest = max(day for day in DAYS if day < date(2020, 8, 1))
     assert lookup.last_date() == DAYS[-1]
+    assert lookup.rows(DAYS[-1], ["KMID", "rsi_14"]).values.shape == (23, 2)
     with pytest.raises(
         DatasetMissingError, match=f"custom_factors: .*{DAYS[-1]}; the newest day .* is {newest}"
     ):
         lookup.rows(DAYS[-1], ["KMID", "BACK4"])
-    with pytest.raises(FactorError, match="'NOSUCH' is not stored in custom_factors"):
-        lookup.rows(DAY, ["KMID", "NOSUCH"])
+
+
+def test_indicator_of_ones_own_is_given_only_to_a_model_of_the_same(
+    market: Settings, tmp_path: Path
+) -> None:
+    home = copied(market, tmp_path / "home")
+    own = replace(home.indicators, own={"gap": "$rsi_14-Ref($rsi_14,5)"})
+    settings = replace(home, indicators=own)
+    build_table(settings)
+    lookup = StoredFeatures(settings)
+    same = {"gap": "$rsi_14 - Ref($rsi_14, 5)"}
+    assert lookup.rows(DAY, ["gap", "KMID"], expressions=same).values.shape == (23, 2)
+    with pytest.raises(FeatureDefinitionError, match="'gap'"):
+        lookup.rows(DAY, ["gap"], expressions={"gap": "$rsi_14"})

@@ -1,0 +1,1 @@
+"""``qlops features``: the feature table and its versions."""
