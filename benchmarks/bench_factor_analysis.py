@@ -31,7 +31,7 @@ from qlops_assets.factors.alpha158 import alpha158
 from qlops_assets.factors.analysis.analysis import FactorAnalysis, analyse
 from qlops_assets.factors.analysis.returns import forward_returns
 from qlops_assets.factors.analysis.rules import AnalysisRules
-from qlops_assets.lake.sources.simulated import simulated_market
+from qlops_assets.lake.sources.simulated.market import simulated_market
 
 ONE = AnalysisRules(horizons=(1,))
 ALL = AnalysisRules()

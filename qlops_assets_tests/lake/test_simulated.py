@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from qlops_assets.core.errors import SettingsError
-from qlops_assets.lake.sources.simulated import (
+from qlops_assets.lake.sources.simulated.market import (
     SimulatedMarket,
     simulated_market,
     write_simulated_market,

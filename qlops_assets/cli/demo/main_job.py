@@ -94,7 +94,7 @@ class MainJob:
     def make_source(self) -> None:
         """Make the simulated market where it is the source."""
         if self.settings.source.is_simulated:
-            from qlops_assets.lake.sources.simulated import write_simulated_market
+            from qlops_assets.lake.sources.simulated.market import write_simulated_market
 
             market = self.settings.simulated
             if self.settings.source_folder.is_dir():

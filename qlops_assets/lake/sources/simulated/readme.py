@@ -1,9 +1,6 @@
 """The README of a simulated source: says that it is simulated, how it was made, what is planted."""
 
-from qlops_assets.lake.sources import simulated_index as index
-from qlops_assets.lake.sources import simulated_signal as signal
-from qlops_assets.lake.sources import simulated_trading as trading
-from qlops_assets.lake.sources import simulated_world as world
+from qlops_assets.lake.sources.simulated import index, signal, trading, world
 
 _TEXT = """\
 # SIMULATED market: no real instrument, no real price

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from qlops_assets.lake.sources.simulated_trading import TICK, Trading, limits
-from qlops_assets.lake.sources.simulated_world import Floats, World, stream
+from qlops_assets.lake.sources.simulated.trading import TICK, Trading, limits
+from qlops_assets.lake.sources.simulated.world import Floats, World, stream
 
 GAP_SHARE = 0.35  # of the day's move that happened before the open
 

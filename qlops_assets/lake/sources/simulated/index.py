@@ -5,9 +5,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from qlops_assets.lake.sources.simulated_bars import Prices
-from qlops_assets.lake.sources.simulated_trading import Trading
-from qlops_assets.lake.sources.simulated_world import Flags, Floats, World
+from qlops_assets.lake.sources.simulated.bars import Prices
+from qlops_assets.lake.sources.simulated.trading import Trading
+from qlops_assets.lake.sources.simulated.world import Flags, Floats, World
 
 INDEX = "SIMINDEX"
 BASE = 1000.0

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlops_assets.lake.sources.simulated_signal import (
+from qlops_assets.lake.sources.simulated.signal import (
     PAID_AFTER_DAYS,
     WINDOW_DAYS,
     planted_signal,
 )
-from qlops_assets.lake.sources.simulated_world import Flags, Floats, Whole, World, stream
+from qlops_assets.lake.sources.simulated.world import Flags, Floats, Whole, World, stream
 
 LIMIT = 0.10
 TICK = 0.01

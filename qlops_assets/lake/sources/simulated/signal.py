@@ -14,7 +14,7 @@ a risk premium, small on average and different every day, and smaller for winner
 
 import numpy as np
 
-from qlops_assets.lake.sources.simulated_world import Flags, Floats, World, balanced, stream
+from qlops_assets.lake.sources.simulated.world import Flags, Floats, World, balanced, stream
 
 REVERSAL_DAYS, WINDOW_DAYS = 5, 20
 REVERSAL_WEIGHT, SURPRISE_WEIGHT, RESTLESS_WEIGHT = 0.5, 0.6, 0.35

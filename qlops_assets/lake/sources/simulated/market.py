@@ -1,11 +1,4 @@
-"""The built-in market: a seeded simulation with a planted, documented signal, written as a source.
-
-It is what a new user meets first, so it looks like a real source folder and says that it is not.
-The parts, in the order in which they are made: ``simulated_world`` (days, listings, halts, risks),
-``simulated_signal`` (what is planted), ``simulated_trading`` (limits, splits, closes, volumes),
-``simulated_bars`` (opens, highs, lows), ``simulated_index`` (members and level),
-``simulated_readme`` (what the folder says of itself).
-"""
+"""The built-in market as frames, and as a source folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +7,16 @@ import polars as pl
 
 from qlops_assets.core.atomic import new_folder
 from qlops_assets.core.errors import SettingsError
-from qlops_assets.lake.sources.simulated_bars import bars_frame, draw_prices
-from qlops_assets.lake.sources.simulated_index import (
+from qlops_assets.lake.sources.simulated.bars import bars_frame, draw_prices
+from qlops_assets.lake.sources.simulated.index import (
     benchmark_frame,
     membership,
     membership_frame,
 )
-from qlops_assets.lake.sources.simulated_readme import readme
-from qlops_assets.lake.sources.simulated_signal import draw_premium
-from qlops_assets.lake.sources.simulated_trading import trade
-from qlops_assets.lake.sources.simulated_world import draw_world
+from qlops_assets.lake.sources.simulated.readme import readme
+from qlops_assets.lake.sources.simulated.signal import draw_premium
+from qlops_assets.lake.sources.simulated.trading import trade
+from qlops_assets.lake.sources.simulated.world import draw_world
 
 UNIVERSE_FILE = "simindex.txt"
 FEWEST_INSTRUMENTS, FEWEST_YEARS, MOST_YEARS = 10, 1, 60
