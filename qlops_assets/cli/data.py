@@ -9,9 +9,10 @@ from qlops_assets.cli.lake.diff import diff
 from qlops_assets.cli.lake.keeping import prune, restore, verify
 from qlops_assets.cli.lake.lineage import lineage
 from qlops_assets.cli.lake.versions import versions
-from qlops_assets.cli.shell import Shell, command
+from qlops_assets.cli.shell import Shell, SourceParameter, command
 
 if TYPE_CHECKING:
+    from qlops_assets.core.settings_file import Location
     from qlops_assets.lake.manifest import Manifest
 
 
@@ -25,15 +26,17 @@ for _command in (versions, diff, lineage, restore, verify, prune, convert):
 
 
 @data.command("scan")
-@click.option("--bars", type=click.Path(), help="Scan this folder instead of the home's source.")
+@click.option(
+    "--bars",
+    type=SourceParameter(),
+    help="Scan this folder, or s3://bucket/prefix, instead of the home's source.",
+)
 @command
-def scan_source(shell: Shell, bars: str | None) -> None:
+def scan_source(shell: Shell, bars: "Location | None") -> None:
     """Look at every file: version new ones, quarantine those that cannot be used."""
-    from pathlib import Path
-
     from qlops_assets.lake.scan import scan
 
-    settings = shell.settings.with_source(Path(bars)) if bars else shell.settings
+    settings = shell.settings.with_source(bars) if bars else shell.settings
     manifest = scan(settings)
     shell.emit(_document(manifest), lambda out: _render(out, manifest))
 

@@ -13,6 +13,7 @@ from qlops_assets.cli.output import interrupted, tell
 from qlops_assets.core.errors import QlopsError, SettingsError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings_file import Location, location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,6 +84,21 @@ def command(function: F) -> F:
             ctx.exit(interrupted())
 
     return run  # type: ignore[return-value]
+
+
+class SourceParameter(click.ParamType[Location]):
+    """A folder of bars, or ``s3://bucket/prefix``."""
+
+    name = "source"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Location:
+        """Return what a text names; another kind of URL is wrong usage."""
+        try:
+            return location(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def is_terminal() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import SettingsError
-from qlops_assets.core.settings_file import read_sections
+from qlops_assets.core.settings_file import Location, Url, location, read_sections
 
 DEFAULT_HOME = ".qlops"
 SIMULATED = "simulated"
@@ -24,20 +24,26 @@ class SourceSettings:
     """``[source]``: where the bars are and how to read them.
 
     Attributes:
-        path: Folder of Parquet files; None means the built-in simulated market.
-        layout: ``auto``, ``folder`` (files anywhere below) or ``hive`` (``key=value`` folders).
+        path: Folder or ``s3://bucket/prefix`` of the bars; None means the built-in market.
+        layout: ``auto``, ``folder`` (files anywhere below), ``hive`` (``key=value`` folders) or
+            ``qlib-bin`` (a provider of Qlib's).
         columns: Our column name -> the file's column name, for those that differ.
         quiet_seconds: A file modified more recently than this may still be written: it waits.
+        marker: Name of the file that is written when a sync has finished, such as ``_SUCCESS``:
+            files that are newer than it wait.
+        endpoint_url: Of an object store other than Amazon's.
         timezone: Where dates are timestamps with a zone: the zone whose day they mean.
         adjusted: Whether prices are already adjusted (then no factor is applied).
         first_month: First month of the partitions, ``YYYY-MM``; found in the data where None.
         benchmark: Instrument of ``benchmark.parquet`` used as the benchmark; the first where None.
     """
 
-    path: Path | None = None
+    path: Path | Url | None = None
     layout: str = "auto"
     columns: dict[str, str] = field(default_factory=dict)
     quiet_seconds: float = 2.0
+    marker: str | None = None
+    endpoint_url: str | None = None
     timezone: str | None = None
     adjusted: bool = False
     first_month: str | None = None
@@ -280,7 +286,7 @@ class Settings:
         settings = cls.read_configured(home, config)
         remembered = read_json(settings.source_file)
         if settings.source.path is None and remembered and remembered.get("path"):
-            return settings.with_source(Path(remembered["path"]))
+            return settings.with_source(location(remembered["path"]))
         return settings
 
     @classmethod
@@ -298,9 +304,9 @@ class Settings:
             **(read_sections(file, cls) if file else {}),
         )
 
-    def with_source(self, path: Path | None) -> "Settings":
+    def with_source(self, path: Location | None) -> "Settings":
         """Return these settings with another source (None: the simulated market)."""
-        absolute = None if path is None else path.expanduser().absolute()
+        absolute = path.expanduser().absolute() if isinstance(path, Path) else path
         return replace(self, source=replace(self.source, path=absolute))
 
     @property
@@ -314,12 +320,15 @@ class Settings:
         return self.home / "factors.json"
 
     @property
-    def source_folder(self) -> Path:
-        """The folder the bars are read from."""
-        if self.source.path is not None:
-            return self.source.path
+    def simulated_folder(self) -> Path:
+        """Where the built-in market is written."""
         s = self.simulated
         return self.home / "sources" / f"simulated-{s.seed}-{s.instruments}x{s.years}"
+
+    @property
+    def source_folder(self) -> Location:
+        """The folder, or the bucket's, that the bars are read from."""
+        return self.simulated_folder if self.source.path is None else self.source.path
 
     @property
     def source_name(self) -> str:

@@ -1,4 +1,7 @@
-"""``qlops.toml`` to settings: strict; every error names the key, the value and what is taken."""
+"""``qlops.toml`` to settings: strict; every error names the key, the value and what is taken.
+
+Also what a value can be that TOML does not know: a folder or a URL.
+"""
 
 import tomllib
 import types
@@ -6,11 +9,52 @@ import typing
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from qlops_assets.core.errors import SettingsError, nearest
 
-_NOT_SECTIONS = {"home", "database_url", "lake_folder", "config_file"}
+SCHEMES: Final = ("s3",)
+_ACCEPTED_LOCATION: Final = "a folder, or s3://bucket/prefix"
+
+
+class Url(str):
+    """A folder of an object store: ``s3://bucket/prefix``. Without a slash at its end."""
+
+    __slots__ = ()
+
+    @property
+    def place(self) -> str:
+        """What is behind the scheme: ``bucket/prefix``."""
+        return self.partition("://")[2]
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.rpartition("/")[2]
+
+
+Location = Path | Url
+
+
+def location(text: str | Path) -> Location:
+    """Return the folder or the URL that a text names; a path is made absolute.
+
+    Raises:
+        ValueError: the URL is of another scheme, or names no bucket.
+    """
+    written = str(text)
+    scheme, is_url, rest = written.partition("://")
+    if not is_url:
+        return Path(written).expanduser().absolute()
+    if scheme == "file":
+        return Path(rest).expanduser().absolute()
+    parts = [part for part in rest.split("/") if part]
+    if scheme not in SCHEMES or rest[:1] in ("", "/") or any(part in (".", "..") for part in parts):
+        raise ValueError(f"was {written!r}, must be {_ACCEPTED_LOCATION}")
+    return Url(f"{scheme}://{'/'.join(parts)}")
+
+
+_NOT_SECTIONS: Final = {"home", "database_url", "lake_folder", "config_file"}
 
 
 def read_sections(file: Path, settings: type) -> dict[str, Any]:
@@ -65,7 +109,7 @@ def _section(value: Any, hint: Any, where: str) -> Any:
 def _value(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, types.UnionType):
         options = [o for o in typing.get_args(hint) if o is not type(None)]
-        return _value(value, options[0], where)
+        return _location(value, where) if Url in options else _value(value, options[0], where)
     origin = typing.get_origin(hint)
     if hint is Any:
         return value
@@ -77,6 +121,13 @@ def _value(value: Any, hint: Any, where: str) -> Any:
         table = _expected(value, dict, where)
         return {str(k): _value(v, item, f"{where}.{k}") for k, v in table.items()}
     return _scalar(value, hint, where)
+
+
+def _location(value: Any, where: str) -> Path | Url:
+    try:
+        return location(_expected(value, str, where))
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error
 
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:

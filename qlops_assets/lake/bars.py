@@ -23,6 +23,7 @@ from qlops_assets.lake.intake.blobs import BlobStore, blob_store
 from qlops_assets.lake.intake.faults import sorted_out
 from qlops_assets.lake.intake.inspection import kept_rows
 from qlops_assets.lake.intake.rows import NUMBERS, Reading
+from qlops_assets.lake.intake.tables import is_adjusted
 from qlops_assets.lake.manifest import Manifest, SourceFile, month_versions
 from qlops_assets.lake.scan import load_manifest
 
@@ -146,7 +147,8 @@ class _Build:
         rows = sorted_out(raw.sort(INSTRUMENT, DATE))
         del raw
         bad = _by_month(rows.bad)
-        good = _by_month(cleaned(rows.good, adjusted=self._reading.adjusted))
+        adjusted = are_adjusted(self._manifest, self._reading)
+        good = _by_month(cleaned(rows.good, adjusted=adjusted))
         return {m: self._written(m, good.get(m), bad.get(m), given=given.get(m, 0)) for m in batch}
 
     def _written(
@@ -207,12 +209,20 @@ def bars_of(settings: Settings, manifest: Manifest, months: Sequence[str]) -> pl
     parts = [
         cleaned(
             sorted_out(rows_of(manifest.files, batch, blobs=blobs, reading=reading).sort(KEY)).good,
-            adjusted=reading.adjusted,
+            adjusted=are_adjusted(manifest, reading),
         ).select(BARS)
         for batch in _batches(manifest, sorted(set(months)))
     ]
     schema = {INSTRUMENT: pl.String, DATE: pl.Date, **dict.fromkeys(BARS[2:], pl.Float64)}
     return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(KEY)
+
+
+def are_adjusted(manifest: Manifest, reading: Reading) -> bool:
+    """Whether prices are adjusted already: a provider's are, and those of which the user says so.
+
+    A source is a provider or holds no file of one.
+    """
+    return reading.adjusted or any(is_adjusted(file.path) for file in manifest.files)
 
 
 def cleaned(rows: pl.DataFrame, *, adjusted: bool) -> pl.DataFrame:

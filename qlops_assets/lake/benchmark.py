@@ -1,7 +1,6 @@
 """What a portfolio is compared with: an index of the source, else its equal-weighted universe."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -10,10 +9,11 @@ from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import SourceError, nearest
 from qlops_assets.core.settings import Settings
+from qlops_assets.lake.beside import KeptFile, files_beside
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.instruments import canonical
 from qlops_assets.lake.intake.rows import Reading, read_rows
-from qlops_assets.lake.sources.root import source_root
+from qlops_assets.lake.sources.layout import BENCHMARK_FILE
 from qlops_assets.lake.universe import load_universe, members
 
 EQUAL_WEIGHTED: Final = "equal-weighted universe"
@@ -48,32 +48,38 @@ def load_benchmark(settings: Settings) -> Benchmark:
 
     1. With ``benchmark.parquet``: the instrument of ``[source] benchmark``, else SH000300, else
        the first in order of codes.
-    2. Without: the mean return of the universe's members that were traded on both days.
+    2. Without, with ``[source] benchmark``: that instrument's bars, as in a provider of Qlib's.
+    3. Else: the mean return of the universe's members that were traded on both days.
 
     Raises:
-        SourceError: ``benchmark.parquet`` cannot be read or has no such instrument.
+        SourceError: ``benchmark.parquet`` cannot be read; it, or the bars, have no such instrument.
         DatasetMissingError: there are no bars yet.
     """
-    path = source_root(settings).benchmark
-    if path is None:
+    file = files_beside(settings).get(BENCHMARK_FILE)
+    if file is not None:
+        levels, where = _levels(file, Reading.of(settings)), file.name
+    elif settings.source.benchmark is not None:
+        levels, where = bars_dataset(settings).read(columns=["close"]).drop_nulls(), "bars"
+    else:
         return _equal_weighted(settings)
-    levels = _levels(path, Reading.of(settings))
-    name = _chosen(settings, levels[INSTRUMENT].unique(maintain_order=True).to_list(), path)
+    name = _chosen(settings, levels[INSTRUMENT].unique(maintain_order=True).to_list(), where)
     own = levels.filter(pl.col(INSTRUMENT) == name).select(DATE, "close").sort(DATE)
     returns = own.select(DATE, (pl.col("close") / pl.col("close").shift(1) - 1).alias("return"))
     return Benchmark(name, returns.drop_nulls(), own, settings.source.is_simulated)
 
 
-def _levels(path: Path, reading: Reading) -> pl.DataFrame:
+def _levels(file: KeptFile, reading: Reading) -> pl.DataFrame:
     # An index file often keeps the plain names where the bars' columns are mapped.
     try:
-        present = pl.read_parquet_schema(path).keys()
+        present = pl.read_parquet_schema(file.path).keys()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(path, f"is not a readable Parquet file ({error})", _ACCEPTED) from error
+        raise SourceError(
+            file.name, f"is not a readable Parquet file ({error})", _ACCEPTED
+        ) from error
     columns = {ours: theirs for ours, theirs in reading.columns.items() if theirs in present}
     rows = read_rows(
-        path,
-        name=str(path),
+        file.path,
+        name=file.name,
         constants={},
         reading=replace(reading, columns=columns),
         required=(INSTRUMENT, DATE, "close"),
@@ -85,17 +91,17 @@ def _levels(path: Path, reading: Reading) -> pl.DataFrame:
         found = "has no positive close"
         if repeated.height:
             found = f"has {repeated[INSTRUMENT][0]} {repeated[DATE][0]} more than once"
-        raise SourceError(path, found, _ACCEPTED)
+        raise SourceError(file.name, found, _ACCEPTED)
     return positive
 
 
-def _chosen(settings: Settings, known: list[str], path: Path) -> str:
+def _chosen(settings: Settings, known: list[str], where: str) -> str:
     wanted = settings.source.benchmark
     if wanted is None:
         return _PREFERRED if _PREFERRED in known else known[0]
     if canonical(wanted) not in known:
         raise SourceError(
-            path,
+            where,
             f"has no instrument {wanted!r}{nearest(wanted, known)}",
             f"[source] benchmark can be {', '.join(known)}",
         )

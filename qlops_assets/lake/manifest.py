@@ -33,6 +33,7 @@ class SourceFile:
         set_aside: Rows that are not used because they cannot be right.
         duplicates: Rows that were there more than once, identically.
         constants: Columns, as (name, value), that its path gives (``instrument=SH600000/``).
+        tag: What else told it from other versions: an object's ETag.
     """
 
     path: str
@@ -49,6 +50,7 @@ class SourceFile:
     set_aside: int = 0
     duplicates: int = 0
     constants: tuple[tuple[str, str], ...] = ()
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class QuarantinedFile:
     modified_at: datetime
     reason: str
     check: SourceFile | None = None
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,14 @@ class OtherFile:
         digest: xxh3_128 of its bytes.
         size: In bytes.
         modified_at: Its modification time when it was read.
+        tag: What else told it from other versions: an object's ETag.
     """
 
     path: str
     digest: str
     size: int
     modified_at: datetime
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,33 +5,41 @@ was seen is a snapshot besides.
 """
 
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from qlops_assets.core.atomic import read_json, remove_leftovers, write_json
+from qlops_assets.core.atomic import read_json, remove_leftovers, sync, write_json
 from qlops_assets.core.clock import Clock, SystemClock
-from qlops_assets.core.errors import LakeError, SourceBusyError, SourceError, UnusableFileError
+from qlops_assets.core.errors import (
+    FileBusyError,
+    LakeError,
+    SourceBusyError,
+    SourceError,
+    UnusableFileError,
+)
 from qlops_assets.core.locks import locked
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.intake.agreement import contradictions, foreign_zones, overlapping
-from qlops_assets.lake.intake.blobs import Stamp, blob_store
+from qlops_assets.lake.intake.blobs import blob_store
 from qlops_assets.lake.intake.facts import FileFacts, load_facts
 from qlops_assets.lake.intake.faults import sorted_out
 from qlops_assets.lake.intake.inspection import Outcome, UsableFile, inspect, judge, kept_rows
 from qlops_assets.lake.intake.rows import Reading
 from qlops_assets.lake.manifest import (
     Manifest,
+    OtherFile,
     QuarantinedFile,
     SourceFile,
     WaitingFile,
     content_version,
 )
-from qlops_assets.lake.sources.layout import FoundFile
+from qlops_assets.lake.sources.layout import Found
+from qlops_assets.lake.sources.place import Stamp
 from qlops_assets.lake.sources.root import source_root
+from qlops_assets.lake.sources.sync import sync_of
 from qlops_assets.lake.versions.changes import file_changes
 from qlops_assets.lake.versions.contents import month_contents
 from qlops_assets.lake.versions.snapshots import snapshot_store
@@ -47,7 +55,7 @@ def scan(
     """Look at the source and return its manifest; unchanged files are neither hashed nor read.
 
     1. A file with the size and modification time of the last scan is as it was.
-    2. One modified within ``quiet_seconds`` waits.
+    2. One that may still be written waits: see :mod:`sources.sync`.
     3. Every other file is copied, hashed, read in full and judged; a bad one is quarantined.
     4. Files that contradict others are quarantined.
     5. Where a file that was good is now waiting or quarantined, its good version stays.
@@ -55,13 +63,20 @@ def scan(
     Where nothing changed, the manifest of the last scan is returned as it was.
 
     Raises:
-        SourceError: the folder is missing or no file in it can be used.
+        SourceError: the source is missing or no file in it can be used.
+        LakeError: there is no room for what was seen; what was known before stays.
         SourceBusyError: no file can be used yet, and some may still be written.
         SettingsError: ``[source.columns]`` maps a column that bars do not have.
         LockedError: another scan of this source did not end in ten minutes.
     """
     with locked(scan_lock(settings)):
-        return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
+        try:
+            return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
+        except OSError as error:
+            raise LakeError(
+                f"{_folder(settings)}: cannot be written ({error}); what was known of the source "
+                "stays as it was"
+            ) from error
 
 
 def scan_when_quiet(
@@ -114,15 +129,19 @@ class _Scan:
         self._root = source_root(settings)
         self._folder = _folder(settings)
         self._found = {f.name: f for f in self._root.bars(settings.source.layout)}
+        self._beside = {f.name: f for f in self._root.others()}
+        self._sync = sync_of(self._root.place, settings.source)
         self._blobs = blob_store(settings)
         self._previous = load_manifest(settings) or self._nothing_yet()
         self._read_alike = self._previous.reading == self._reading.digest
         self._old = {f.path: f for f in self._previous.files}
+        self._old_beside = {f.path: f for f in self._previous.others}
         self._old_bad = {q.path: q for q in self._previous.quarantined}
         self._good: dict[str, SourceFile] = {}
         self._bad: dict[str, QuarantinedFile] = {}
         self._waiting: dict[str, WaitingFile] = {}
         self._fresh: list[UsableFile] = []
+        self._others: dict[str, OtherFile] = {}
 
     def _nothing_yet(self) -> Manifest:
         return Manifest("", (), (), (), "", self._now, 0)
@@ -132,6 +151,8 @@ class _Scan:
             self._record(file, self._outcome(file))
             if place % (len(self._found) // _REPORTS + 1) == 0 or place == len(self._found):
                 progress.report("scan", place, len(self._found))
+        for file in self._beside.values():
+            self._record_other(file, self._other(file))
         if self._is_as_before():
             return self._previous
         before = load_facts(self._folder)
@@ -141,17 +162,19 @@ class _Scan:
         if not files:
             raise self._nothing_usable()
         facts = known.of(files, self._judged)
+        others = tuple(self._others[path] for path in sorted(self._others))
         manifest = Manifest(
-            source=str(self._root.folder),
+            source=self._root.where,
             files=tuple(files),
             quarantined=tuple(self._bad[path] for path in sorted(self._bad)),
             waiting=tuple(self._waiting[path] for path in sorted(self._waiting)),
-            digest=content_version(tuple(files)),
+            digest=content_version(tuple(files), others),
             observed_at=self._now,
             rows=sum(f.rows for f in files),
             reading=self._reading.digest,
             months=month_contents(facts.contents),
             below=self._root.below,
+            others=others,
         )
         self._save(manifest, before, facts)
         return manifest
@@ -163,46 +186,79 @@ class _Scan:
         # The last snapshot may be newer than the manifest: a scan was killed between the two.
         old = snapshots.load(last.number).manifest if last else None
         changes = file_changes(old, manifest, before.contents, facts.contents)
+        sync(self._blobs.folder)
         facts.save(self._folder)
         snapshots.record(manifest, changes, now=self._now)
         write_json(self._folder / "manifest.json", manifest.to_json())
         remove_leftovers(self._folder)
         remove_leftovers(self._blobs.folder)
 
-    def _outcome(self, file: FoundFile) -> Outcome | SourceFile | None:
+    def _outcome(self, file: Found) -> Outcome | SourceFile | None:
         """Return what a file is now; None where it went while we looked."""
         try:
-            stamp = Stamp.of(file.path)
+            stamp = file.stamp(self._root.place)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not file.path.is_symlink():
-                return None
-            return QuarantinedFile(
-                file.name, "", 0, self._now, f"cannot be read ({error.strerror})"
-            )
+            reason = f"cannot be read ({error.strerror or error})"
+            return QuarantinedFile(file.name, "", 0, self._now, reason)
         if known := self._unchanged(file.name, stamp):
             return known
-        if self._is_recent(stamp):
-            quiet = self._settings.source.quiet_seconds
-            return WaitingFile(file.name, f"modified within {quiet:g} s: it may still be written")
-        return inspect(file, blobs=self._blobs, reading=self._reading, now=self._now)
+        if unfinished := self._unfinished(file, stamp):
+            return WaitingFile(file.name, unfinished)
+        return inspect(
+            file, self._root.place, blobs=self._blobs, reading=self._reading, now=self._now
+        )
+
+    def _other(self, file: Found) -> OtherFile | QuarantinedFile | WaitingFile | None:
+        """Return what a file beside the bars is now; None where it went while we looked."""
+        try:
+            stamp = file.stamp(self._root.place)
+            known = self._old_beside.get(file.name)
+            if known and _stamp_of(known) == stamp and self._blobs.has(known.digest):
+                return known
+            if unfinished := self._unfinished(file, stamp):
+                return WaitingFile(file.name, unfinished)
+            blob = self._blobs.take(file, self._root.place)
+        except FileNotFoundError:
+            return None
+        except FileBusyError as error:
+            return WaitingFile(file.name, error.found)
+        except (UnusableFileError, OSError) as error:
+            return QuarantinedFile(file.name, "", 0, self._now, f"cannot be read ({error})")
+        stamp = blob.stamp
+        return OtherFile(file.name, blob.digest, stamp.size, stamp.modified_at, stamp.tag)
 
     def _unchanged(self, name: str, stamp: Stamp) -> SourceFile | QuarantinedFile | None:
         if not self._read_alike:
             return None
         for known in (self._old_bad.get(name), self._old.get(name)):
-            if known and known.digest and Stamp(known.size, known.modified_at) == stamp:
+            if known and known.digest and _stamp_of(known) == stamp:
                 check = known.check if isinstance(known, QuarantinedFile) else known
                 return known if check is None or self._blobs.has(check.digest) else None
         return None
 
-    def _is_recent(self, stamp: Stamp) -> bool:
+    def _unfinished(self, file: Found, stamp: Stamp) -> str | None:
         if self._settings.source.is_simulated:
-            return False  # the built-in market appears whole, by one rename
-        quiet = timedelta(seconds=self._settings.source.quiet_seconds)
-        # A clock that went backwards must not make a file wait for ever, hence the lower bound.
-        return -quiet < self._now - stamp.modified_at < quiet
+            return None  # the built-in market appears whole, by one rename
+        return self._sync.unfinished(file.folder, stamp, self._now)
 
-    def _record(self, file: FoundFile, outcome: Outcome | SourceFile | None) -> None:
+    def _record_other(
+        self, file: Found, outcome: OtherFile | QuarantinedFile | WaitingFile | None
+    ) -> None:
+        held = self._old_beside.get(file.name)
+        match outcome:
+            case OtherFile():
+                self._others[file.name] = outcome
+                return
+            case QuarantinedFile():
+                self._bad[file.name] = outcome
+            case WaitingFile():
+                self._waiting[file.name] = outcome
+        if outcome is not None and held is not None and self._blobs.has(held.digest):
+            self._others[file.name] = held
+
+    def _record(self, file: Found, outcome: Outcome | SourceFile | None) -> None:
         match outcome:
             case SourceFile():
                 self._good[file.name] = outcome
@@ -223,7 +279,8 @@ class _Scan:
         return (
             self._read_alike
             and bool(self._old)
-            and self._previous.source == str(self._root.folder)
+            and self._previous.source == self._root.where
+            and self._others == self._old_beside
             and self._good == before
             and self._bad == {p: q for p, q in self._old_bad.items() if not q.check}
             and self._waiting == {w.path: w for w in self._previous.waiting}
@@ -232,9 +289,10 @@ class _Scan:
 
     def _judged(self, version: SourceFile) -> UsableFile:
         return judge(
-            FoundFile(self._root.folder / version.path, version.path, dict(version.constants)),
+            version.path,
+            dict(version.constants),
             version.digest,
-            Stamp(version.size, version.modified_at),
+            _stamp_of(version),
             blobs=self._blobs,
             reading=self._reading,
             now=version.observed_at,
@@ -261,7 +319,7 @@ class _Scan:
         for path, reason in reasons.items():
             check = self._good.pop(path)
             self._bad[path] = QuarantinedFile(
-                path, check.digest, check.size, check.modified_at, reason, check
+                path, check.digest, check.size, check.modified_at, reason, check, check.tag
             )
 
     def _held(self) -> list[SourceFile]:
@@ -288,8 +346,12 @@ class _Scan:
             f" | and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
         )
         kind = SourceBusyError if self._waiting else SourceError
-        found = f"none of {len(self._found)} Parquet files can be used: {shown}{more}"
-        return kind(self._root.folder, found, "at least one usable file of daily bars is needed")
+        found = f"none of {len(self._found)} files can be used: {shown}{more}"
+        return kind(self._root.where, found, "at least one usable file of daily bars is needed")
+
+
+def _stamp_of(version: SourceFile | OtherFile | QuarantinedFile) -> Stamp:
+    return Stamp(version.size, version.modified_at, version.tag)
 
 
 def _folder(settings: Settings) -> Path:

@@ -7,7 +7,7 @@ spans and on no other, so nothing that was decided later leaks into the past.
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -17,9 +17,9 @@ from qlops_assets.core.columns import DATE, INSTRUMENT
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import UniverseError, nearest
 from qlops_assets.core.settings import Settings
+from qlops_assets.lake.beside import KeptFile, files_beside
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.instruments import canonical
-from qlops_assets.lake.sources.root import source_root
 
 ALL: Final = "all"
 _DAYS: Final = 1 << 22  # more than the days of any calendar date since 1970
@@ -56,10 +56,10 @@ def load_universe(settings: Settings) -> Universe:
             none of its instruments has bars.
         DatasetMissingError: there are no bars yet.
     """
-    files = source_root(settings).universe_files
+    files = universe_files(settings)
     name = settings.universe.name
     if name is None:
-        files = {stem: path for stem, path in files.items() if _looks_like_universe(path)}
+        files = {stem: file for stem, file in files.items() if _looks_like_universe(file)}
         name = next(iter(files)) if len(files) == 1 else ALL
     elif name.lower() != ALL and name.lower() not in files:
         known = [*files, ALL]
@@ -73,6 +73,23 @@ def load_universe(settings: Settings) -> Universe:
     return _known_part(name.lower(), files[name.lower()], listed)
 
 
+def universe_files(settings: Settings) -> dict[str, KeptFile]:
+    """Return the text files of the source that may be universes, by lower-case stem.
+
+    They are those of the last scan, whatever the source holds meanwhile.
+
+    Raises:
+        LakeError: a kept copy is gone.
+    """
+    found = {PurePosixPath(name): file for name, file in files_beside(settings).items()}
+    return {
+        path.stem.lower(): file
+        for path, file in found.items()
+        if path.suffix.lower() == ".txt" and path.stem.lower() != ALL
+        if path.parent.name != "calendars"
+    }
+
+
 def _listed(settings: Settings) -> pl.DataFrame:
     days = pl.col(DATE)
     bars = bars_dataset(settings).scan()
@@ -80,46 +97,48 @@ def _listed(settings: Settings) -> pl.DataFrame:
     return spans.sort(INSTRUMENT).collect()
 
 
-def _known_part(name: str, path: Path, listed: pl.DataFrame) -> Universe:
-    spans = read_spans(path)
+def _known_part(name: str, file: KeptFile, listed: pl.DataFrame) -> Universe:
+    spans = read_spans(file)
     known = spans.join(listed, on=INSTRUMENT, how="semi").sort(INSTRUMENT, "start")
     unknown = spans.join(listed, on=INSTRUMENT, how="anti")[INSTRUMENT].unique().sort().to_list()
     if known.is_empty():
         shown = ", ".join(unknown[:3])
         raise UniverseError(
-            f"{path}: none of its {len(unknown)} instruments has bars ({shown} …); "
+            f"{file.name}: none of its {len(unknown)} instruments has bars ({shown} …); "
             f"the bars have {', '.join(listed[INSTRUMENT][:3])} …"
         )
     return Universe(name, known, unknown)
 
 
-def read_spans(path: Path) -> pl.DataFrame:
+def read_spans(file: KeptFile) -> pl.DataFrame:
     """Return the spans of a universe file, codes in canonical form, overlapping ones merged.
 
     Raises:
         UniverseError: a line is not ``CODE <TAB> START <TAB> END``, or the file has none.
     """
     rows = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
             continue
         try:
             rows.append(_span(line))
         except ValueError as error:
             raise UniverseError(
-                f"{path}: line {number}: {error}; a line is CODE, START and END (YYYY-MM-DD), "
+                f"{file.name}: line {number}: {error}; a line is CODE, START and END (YYYY-MM-DD), "
                 "separated by tabs"
             ) from error
     if not rows:
-        raise UniverseError(f"{path}: has no line; a line is CODE, START and END, tab-separated")
+        raise UniverseError(
+            f"{file.name}: has no line; a line is CODE, START and END, tab-separated"
+        )
     return _merged(pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(file: KeptFile) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return file.path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UniverseError(f"{path}: cannot be read as text ({error})") from error
+        raise UniverseError(f"{file.name}: cannot be read as text ({error})") from error
 
 
 def _span(line: str) -> tuple[str, date, date]:
@@ -132,9 +151,9 @@ def _span(line: str) -> tuple[str, date, date]:
     return canonical(fields[0]), start, end
 
 
-def _looks_like_universe(path: Path) -> bool:
+def _looks_like_universe(file: KeptFile) -> bool:
     """Whether any line is a span: a README beside the bars is not, one with a typo is."""
-    for line in _lines(path):
+    for line in _lines(file):
         try:
             _span(line)
         except ValueError:

@@ -1,9 +1,8 @@
 """Which source the console shows: the one last chosen in its home, also when that changes."""
 
-from pathlib import Path
-
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings_file import Location, location
 
 
 class FollowedSettings:
@@ -28,10 +27,10 @@ class FollowedSettings:
         return self._settings.with_source(remembered)
 
 
-def _remembered(settings: Settings) -> Path | None:
+def _remembered(settings: Settings) -> Location | None:
     try:
         document = read_json(settings.source_file)
     except ValueError:
         return None
     path = document.get("path") if isinstance(document, dict) else None
-    return Path(path) if path else None
+    return location(path) if path else None

@@ -68,7 +68,7 @@ def test_truncated_file_alone_is_refused_with_its_reason(place: Journey, demo: D
     months("2019-01", "2019-03").write_parquet(path)
     path.write_bytes(path.read_bytes()[:5_000])
     error = refused(demo())
-    assert "none of 1 Parquet files can be used: 2019.parquet: is not a readable" in error
+    assert "none of 1 files can be used: 2019.parquet: is not a readable" in error
 
 
 def test_missing_column_names_the_key_to_set(place: Journey, demo: Demo) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from qlops_assets.core.atomic import write_json
 from qlops_assets.core.settings import Settings
 from qlops_assets.features.store import FeatureStore
 from qlops_assets_tests.cli.conftest import Qlops
@@ -13,6 +14,7 @@ from qlops_assets_tests.cli.conftest import Qlops
 @pytest.fixture
 def home(own_market: Settings) -> Settings:
     FeatureStore(own_market).tag("model-1")
+    write_json(own_market.source_file, {"path": str(own_market.source.path)})  # as the demo does
     return own_market
 
 

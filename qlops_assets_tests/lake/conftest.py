@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from qlops_assets.core.settings import Settings, SourceSettings, UniverseSettings
+from qlops_assets.lake.scan import scan
 from qlops_assets_tests.support.monthly_files import month_bars
 
 INSTRUMENTS = ("SH600000", "SH600004", "SZ000001")
@@ -85,6 +86,15 @@ class Source:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
+        return path
+
+    def beside(self, name: str, content: str | pl.DataFrame) -> Path:
+        """Write a file beside the bars and look at the source, which has some."""
+        is_text = isinstance(content, str)
+        path = self.text(name, content) if is_text else self.write(name, content)
+        if not (self.folder / "bars").is_dir():
+            self.write("bars/2020.parquet", raw_bars().rename(self.settings.source.columns))
+        scan(self.settings)
         return path
 
     def with_source(self, **changes: Any) -> "Source":

@@ -26,7 +26,7 @@ def built(source, make_bars):
 
 
 def test_index_returns_are_hand_computed(source) -> None:
-    source.write("benchmark.parquet", index("000300.SH", 100.0, 110.0, 99.0).reverse())
+    source.beside("benchmark.parquet", index("000300.SH", 100.0, 110.0, 99.0).reverse())
     benchmark = load_benchmark(source.settings)
     assert benchmark.name == "SH000300"
     assert benchmark.returns["date"].to_list() == DAYS[1:]
@@ -48,13 +48,13 @@ def test_index_is_chosen_by_name_then_csi300_then_the_first_code(
     make_source, wanted, codes, expected
 ) -> None:
     source = make_source(benchmark=wanted)
-    source.write("benchmark.parquet", pl.concat([index(code, 1.0, 2.0) for code in codes]))
+    source.beside("benchmark.parquet", pl.concat([index(code, 1.0, 2.0) for code in codes]))
     assert load_benchmark(source.settings).name == expected
 
 
 def test_unknown_index_names_the_known(make_source) -> None:
     source = make_source(benchmark="SH00300")
-    source.write("benchmark.parquet", index("SH000300", 1.0, 2.0))
+    source.beside("benchmark.parquet", index("SH000300", 1.0, 2.0))
     with pytest.raises(SourceError, match=r"no instrument 'SH00300'; did you mean 'SH000300'"):
         load_benchmark(source.settings)
 
@@ -63,7 +63,7 @@ def test_index_file_may_keep_plain_names_where_bars_are_mapped(make_source) -> N
     source = make_source(columns={"close": "px", "instrument": "ts_code"})
     plain = index("SH000300", 1.0, 2.0)
     for frame in (plain, plain.rename({"close": "px", "instrument": "ts_code"})):
-        source.write("benchmark.parquet", frame)
+        source.beside("benchmark.parquet", frame)
         assert load_benchmark(source.settings).returns["return"].to_list() == [1.0]
 
 
@@ -76,19 +76,19 @@ def test_index_file_may_keep_plain_names_where_bars_are_mapped(make_source) -> N
     ],
 )
 def test_unusable_index_file_says_what_was_found(source, frame: pl.DataFrame, found: str) -> None:
-    source.write("benchmark.parquet", frame)
+    source.beside("benchmark.parquet", frame)
     with pytest.raises(SourceError, match=found):
         load_benchmark(source.settings)
 
 
 def test_index_file_that_is_not_parquet_is_refused(source) -> None:
-    source.text("benchmark.parquet", "no")
+    source.beside("benchmark.parquet", "no")
     with pytest.raises(SourceError, match="not a readable Parquet file"):
         load_benchmark(source.settings)
 
 
 def test_without_an_index_members_are_weighted_equally(built) -> None:
-    built.text("u.txt", "SH600000\t2020-01-01\t2020-12-31\nSH600004\t2020-01-13\t2020-12-31\n")
+    built.beside("u.txt", "SH600000\t2020-01-01\t2020-12-31\nSH600004\t2020-01-13\t2020-12-31\n")
     raw = pl.read_parquet(built.folder / "bars" / "2020.parquet").sort("instrument", "date")
     price: dict = {}
     expected: dict = {}

@@ -139,9 +139,9 @@ def test_provider_of_the_same_inputs_is_returned_at_once(built) -> None:
 
 def test_provider_differs_with_bars_universe_and_index(built, make_bars) -> None:
     seen = [build_provider(built.settings)]
-    built.text("pool.txt", "SH600000\t2020-01-01\t2020-12-31\n")
+    built.beside("pool.txt", "SH600000\t2020-01-01\t2020-12-31\n")
     seen.append(build_provider(built.settings))
-    built.write("benchmark.parquet", make_bars(["SH000905"], days=9))
+    built.beside("benchmark.parquet", make_bars(["SH000905"], days=9))
     seen.append(build_provider(built.settings))
     assert len(set(seen)) == 3
     assert all(provider.is_dir() for provider in seen)

@@ -69,7 +69,7 @@ def test_every_kind_of_number_is_read(path: Path, kind: pa.DataType) -> None:
     value = decimal.Decimal("12.00") if pa.types.is_decimal(kind) else 12
     table = FRAME.to_arrow().set_column(5, "close", pa.array([value, value], kind))
     pq.write_table(table, path)
-    rows = read_rows(path, name="f", constants={}, reading=PLAIN).frame
+    rows = read_rows(path, name="f.parquet", constants={}, reading=PLAIN).frame
     assert rows["close"].to_list() == [12.0, 12.0]
 
 
@@ -163,7 +163,7 @@ def test_column_twice_is_refused(path: Path) -> None:
     table = FRAME.to_arrow()
     pq.write_table(table.append_column("close", table.column("open")), path)
     with pytest.raises(UnusableFileError, match="'close' more than once"):
-        read_rows(path, name="f", constants={}, reading=PLAIN)
+        read_rows(path, name="f.parquet", constants={}, reading=PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_column_twice_is_refused(path: Path) -> None:
 def test_file_that_is_not_parquet_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UnusableFileError, match="not a readable Parquet file"):
-        read_rows(path, name="f", constants={}, reading=PLAIN)
+        read_rows(path, name="f.parquet", constants={}, reading=PLAIN)
 
 
 def test_file_cut_at_any_point_is_refused(path: Path) -> None:
@@ -181,7 +181,7 @@ def test_file_cut_at_any_point_is_refused(path: Path) -> None:
     for length in range(0, len(content), 97):
         path.write_bytes(content[:length])
         with pytest.raises(UnusableFileError, match="not a readable Parquet file"):
-            read_rows(path, name="f", constants={}, reading=PLAIN)
+            read_rows(path, name="f.parquet", constants={}, reading=PLAIN)
 
 
 def test_mapping_of_an_unknown_column_names_the_nearest() -> None:

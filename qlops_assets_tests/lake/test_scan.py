@@ -131,7 +131,7 @@ def test_file_from_the_future_does_not_wait_for_ever(two, clock) -> None:
 
 
 def test_nothing_but_waiting_files_is_said_so(two) -> None:
-    with pytest.raises(SourceBusyError, match=r"none of 2 Parquet files.*may still be written"):
+    with pytest.raises(SourceBusyError, match=r"none of 2 files.*may still be written"):
         scan(two.with_source(quiet_seconds=60.0).settings)
 
 
@@ -245,9 +245,7 @@ def test_dangling_link_keeps_the_good_version(two, tmp_path) -> None:
 def test_no_usable_file_gives_the_first_reasons(source, make_bars) -> None:
     for n in range(5):
         source.write(f"{n}.parquet", month_bars(make_bars, 1).drop("low"))
-    with pytest.raises(
-        SourceError, match=r"none of 5 Parquet files.*0\.parquet.*'low'.*and 2 more"
-    ):
+    with pytest.raises(SourceError, match=r"none of 5 files.*0\.parquet.*'low'.*and 2 more"):
         scan(source.settings)
     assert load_manifest(source.settings) is None
 

@@ -5,6 +5,7 @@ import pytest
 from qlops_assets.core.errors import SourceError, UnknownEntryError
 from qlops_assets.core.settings import Settings, SourceSettings
 from qlops_assets.lake.sources.catalog import SOURCES, layout
+from qlops_assets.lake.sources.place import LocalFolder
 from qlops_assets.lake.sources.root import SourceRoot, source_root
 
 
@@ -16,7 +17,11 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def names(folder: Path, layout_name: str = "auto") -> list[str]:
-    return [file.name for file in SourceRoot(folder).bars(layout_name)]
+    return [file.name for file in root(folder).bars(layout_name)]
+
+
+def root(folder: Path) -> SourceRoot:
+    return SourceRoot(LocalFolder(folder))
 
 
 def test_folder_layout_finds_files_anywhere_below(tmp_path: Path) -> None:
@@ -49,12 +54,12 @@ def test_single_bars_file_is_taken_alone(tmp_path: Path) -> None:
 def test_benchmark_is_never_a_part_of_the_bars(tmp_path: Path) -> None:
     touch(tmp_path, "2020.parquet", "benchmark.parquet")
     assert names(tmp_path) == ["2020.parquet"]
-    assert SourceRoot(tmp_path).benchmark == tmp_path / "benchmark.parquet"
+    assert [file.entry for file in root(tmp_path).others()] == ["benchmark.parquet"]
 
 
 def test_hive_folders_give_columns(tmp_path: Path) -> None:
     touch(tmp_path, "instrument=600000.SH/year=2020/0.parquet", "instrument=BRK%2EB/0.parquet")
-    found = {f.name: dict(f.constants) for f in SourceRoot(tmp_path).bars("auto")}
+    found = {f.name: dict(f.constants) for f in root(tmp_path).bars("auto")}
     assert found == {
         "instrument=600000.SH/year=2020/0.parquet": {"instrument": "600000.SH", "year": "2020"},
         "instrument=BRK%2EB/0.parquet": {"instrument": "BRK.B"},
@@ -63,16 +68,26 @@ def test_hive_folders_give_columns(tmp_path: Path) -> None:
 
 def test_folder_layout_takes_no_columns_from_paths(tmp_path: Path) -> None:
     touch(tmp_path, "year=2020/0.parquet")
-    assert [dict(f.constants) for f in SourceRoot(tmp_path).bars("folder")] == [{}]
+    assert [dict(f.constants) for f in root(tmp_path).bars("folder")] == [{}]
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
-def test_every_layout_of_the_catalog_lists_sorted_files(tmp_path: Path, name: str) -> None:
-    touch(tmp_path, "k=2/b.parquet", "k=1/a.parquet", "c.parquet")
-    assert [f.name for f in layout(name, tmp_path).files(tmp_path)] == [
-        "c.parquet", "k=1/a.parquet", "k=2/b.parquet",
-    ]  # fmt: skip
-    assert layout(name, tmp_path).recognises(tmp_path)
+def test_every_layout_of_the_catalog_lists_what_it_recognises_in_order(name: str) -> None:
+    entries = {
+        "folder": ["2020.parquet", "a/2019.parquet"],
+        "hive": ["c.parquet", "k=1/a.parquet", "k=2/b.parquet"],
+        "qlib-bin": [
+            "calendars/day.txt",
+            "features/sh600000/close.day.bin",
+            "features/sz000001/close.day.bin",
+        ],
+    }[name]
+    assert layout(name, []).recognises(entries)
+    assert not layout(name, []).recognises(["README.md"])
+    found = [file.name for file in layout(name, []).files(entries, "below/")]
+    assert found == sorted(found)
+    assert len(found) == (2 if name == "qlib-bin" else len(entries))
+    assert layout("auto", entries).__class__ is layout(name, []).__class__
 
 
 def test_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
@@ -101,7 +116,9 @@ def root_of(path: Path) -> SourceRoot:
 
 
 def test_missing_folder_says_what_is_accepted(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no such folder.*a folder of Parquet files.*bars/"):
+    with pytest.raises(
+        SourceError, match=r"no such folder.*a folder .*of Parquet or CSV files.*bars/"
+    ):
         root_of(tmp_path / "nowhere")
 
 
@@ -112,8 +129,8 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_folder_without_parquet_says_what_is_there(tmp_path: Path) -> None:
-    touch(tmp_path, "a.csv", "b.csv", "README")
-    with pytest.raises(SourceError, match=r"found no Parquet file, but 2 \.csv, 1 files.*accepted"):
+    touch(tmp_path, "a.xls", "b.xls", "README")
+    with pytest.raises(SourceError, match=r"found no Parquet file, but 2 \.xls, 1 files.*accepted"):
         root_of(tmp_path).bars("auto")
 
 
@@ -124,4 +141,4 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_universe_files_are_text_files_but_the_calendar(tmp_path: Path) -> None:
     touch(tmp_path, "CSI300.txt", "calendar.txt", "notes.md")
-    assert list(SourceRoot(tmp_path).universe_files) == ["csi300"]
+    assert [file.entry for file in root(tmp_path).others()] == ["CSI300.txt"]

@@ -1,5 +1,6 @@
 import random
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -8,10 +9,15 @@ from hypothesis import strategies as st
 
 from qlops_assets.core.errors import DatasetMissingError, UniverseError
 from qlops_assets.lake.bars import build_bars
+from qlops_assets.lake.beside import KeptFile
 from qlops_assets.lake.calendar import trading_days
 from qlops_assets.lake.manifest import month_versions
 from qlops_assets.lake.scan import scan
 from qlops_assets.lake.universe import Universe, load_universe, members, read_spans
+
+
+def kept(path: Path) -> KeptFile:
+    return KeptFile(path.name, path)
 
 
 @pytest.fixture
@@ -40,9 +46,11 @@ def test_without_a_universe_file_every_instrument_is_a_member_over_its_bars(buil
 
 
 def test_only_universe_file_is_taken_without_a_name(built) -> None:
-    built.text("CSI.txt", "sh.600000\t2020-01-03\t2020-01-10\n600000.SH\t2020-01-20\t2020-12-31\n")
-    built.text("calendar.txt", "2020-01-02\n")
-    built.text("README.txt", "A universe is CSI.txt.\nIt has two lines.\n")
+    built.beside(
+        "CSI.txt", "sh.600000\t2020-01-03\t2020-01-10\n600000.SH\t2020-01-20\t2020-12-31\n"
+    )
+    built.beside("calendar.txt", "2020-01-02\n")
+    built.beside("README.txt", "A universe is CSI.txt.\nIt has two lines.\n")
     universe = load_universe(built.settings)
     assert universe.name == "csi"
     assert universe.spans.rows() == [
@@ -53,18 +61,18 @@ def test_only_universe_file_is_taken_without_a_name(built) -> None:
 
 def test_several_universe_files_without_a_name_mean_all(built) -> None:
     for name in ("a", "b"):
-        built.text(f"{name}.txt", "SH600000\t2020-01-03\t2020-01-10\n")
+        built.beside(f"{name}.txt", "SH600000\t2020-01-03\t2020-01-10\n")
     assert load_universe(built.settings).name == "all"
     assert load_universe(built.with_universe("B").settings).name == "b"
 
 
 def test_name_all_goes_before_a_universe_file(built) -> None:
-    built.text("csi.txt", "SH600000\t2020-01-03\t2020-01-10\n")
+    built.beside("csi.txt", "SH600000\t2020-01-03\t2020-01-10\n")
     assert load_universe(built.with_universe("all").settings).name == "all"
 
 
 def test_unknown_universe_names_the_known(built) -> None:
-    built.text("csi300.txt", "SH600000\t2020-01-03\t2020-01-10\n")
+    built.beside("csi300.txt", "SH600000\t2020-01-03\t2020-01-10\n")
     with pytest.raises(
         UniverseError, match=r"'csi30'.*did you mean 'csi300'.*csi300, all.*NAME\.txt"
     ):
@@ -72,14 +80,14 @@ def test_unknown_universe_names_the_known(built) -> None:
 
 
 def test_unknown_instruments_are_reported_and_the_known_used(built) -> None:
-    built.text("u.txt", "SH600000\t2020-01-03\t2020-01-10\nSH999999\t2020-01-03\t2020-01-10\n")
+    built.beside("u.txt", "SH600000\t2020-01-03\t2020-01-10\nSH999999\t2020-01-03\t2020-01-10\n")
     universe = load_universe(built.settings)
     assert universe.unknown == ["SH999999"]
     assert universe.spans["instrument"].to_list() == ["SH600000"]
 
 
 def test_universe_of_unknown_instruments_alone_is_refused(built) -> None:
-    built.text("u.txt", "AAPL\t2020-01-03\t2020-01-10\n")
+    built.beside("u.txt", "AAPL\t2020-01-03\t2020-01-10\n")
     with pytest.raises(UniverseError, match=r"none of its 1 instruments has bars \(AAPL.*SH600000"):
         load_universe(built.settings)
 
@@ -97,7 +105,7 @@ def test_universe_of_unknown_instruments_alone_is_refused(built) -> None:
     ],
 )
 def test_line_that_cannot_be_read_is_named_by_its_number(built, line: str, found: str) -> None:
-    built.text("u.txt", f"SH600000\t2020-01-01\t2020-02-01\n\n{line}\n")
+    built.beside("u.txt", f"SH600000\t2020-01-01\t2020-02-01\n\n{line}\n")
     with pytest.raises(UniverseError, match=r"u\.txt: line 3: .*CODE, START and END") as raised:
         load_universe(built.settings)
     assert found in str(raised.value)
@@ -106,16 +114,16 @@ def test_line_that_cannot_be_read_is_named_by_its_number(built, line: str, found
 def test_empty_or_binary_universe_is_refused(built, tmp_path) -> None:
     empty = built.text("empty.txt", "\n")
     with pytest.raises(UniverseError, match="has no line"):
-        read_spans(empty)
+        read_spans(kept(empty))
     empty.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UniverseError, match="cannot be read as text"):
-        read_spans(empty)
+        read_spans(kept(empty))
 
 
 def test_overlapping_spans_of_an_instrument_are_one(source) -> None:
     lines = [("A", 1, 5), ("A", 3, 4), ("A", 5, 9), ("A", 11, 12), ("B", 2, 3)]
     text = "".join(f"{c}\t2020-01-{a:02d}\t2020-01-{b:02d}\n" for c, a, b in lines)
-    assert read_spans(source.text("u.txt", text)).rows() == [
+    assert read_spans(kept(source.text("u.txt", text))).rows() == [
         ("A", date(2020, 1, 1), date(2020, 1, 9)),
         ("A", date(2020, 1, 11), date(2020, 1, 12)),
         ("B", date(2020, 1, 2), date(2020, 1, 3)),
@@ -140,7 +148,7 @@ def test_members_are_those_of_a_plain_loop(tmp_path_factory, spans, chance: rand
         rows, schema={"instrument": pl.String, "date": pl.Date, "x": pl.Int64}, orient="row"
     )
     expected = [r for r in rows if any(c == r[0] and a <= r[1] <= b for c, a, b in days)]
-    assert members(Universe("u", read_spans(path), []), frame).rows() == expected
+    assert members(Universe("u", read_spans(kept(path)), []), frame).rows() == expected
 
 
 def test_members_takes_categories_and_missing_instruments(built) -> None:
@@ -158,3 +166,14 @@ def test_universe_digest_depends_on_name_and_spans(built) -> None:
     other = Universe("b", universe.spans, [])
     assert len({universe.digest, shorter.digest, other.digest}) == 3
     assert load_universe(built.settings).digest == universe.digest
+
+
+def test_universe_is_that_of_the_last_scan_whatever_the_source_holds_meanwhile(built) -> None:
+    path = built.beside("u.txt", "SH600000\t2020-01-03\t2020-01-10\n")
+    before = load_universe(built.settings)
+    path.write_text("nonsense", encoding="utf-8")
+    assert load_universe(built.settings).digest == before.digest
+    path.unlink()
+    assert load_universe(built.settings).name == "u"
+    scan(built.settings)
+    assert load_universe(built.settings).name == "all"

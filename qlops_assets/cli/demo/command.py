@@ -1,17 +1,16 @@
 """``qlops demo``: the main job, end to end, and its summary."""
 
-from pathlib import Path
-
 import click
 
-from qlops_assets.cli.shell import Shell, command
+from qlops_assets.cli.shell import Shell, SourceParameter, command
 
 
 @click.command()
 @click.option(
     "--bars",
-    type=click.Path(path_type=Path),
-    help="Folder of your Parquet bars; without it the built-in simulated market is used.",
+    type=SourceParameter(),
+    help="Your bars: a folder of Parquet or CSV files, a Qlib provider, or s3://bucket/prefix; "
+    "without it the built-in simulated market is used.",
 )
 @click.option(
     "--train-end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of training, YYYY-MM-DD."

@@ -97,12 +97,12 @@ class MainJob:
             from qlops_assets.lake.sources.simulated.market import write_simulated_market
 
             market = self.settings.simulated
-            if self.settings.source_folder.is_dir():
+            if self.settings.simulated_folder.is_dir():
                 self._skip("simulated market", "already made")
             else:
                 self.say("making the simulated market")
                 write_simulated_market(
-                    self.settings.source_folder,
+                    self.settings.simulated_folder,
                     seed=market.seed,
                     instruments=market.instruments,
                     years=market.years,

@@ -1,6 +1,5 @@
 """CSV files of bars or factors as a frame: one per instrument, or any with a column of codes."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from qlops_assets.core.errors import ConversionError
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.lake.conversions.calendars import ACCEPTED_DAYS, days_of_text
 from qlops_assets.lake.conversions.frames import bars_of, keyed, named
+from qlops_assets.lake.intake.csv_text import LINE, cells_of, header_of, numbers_of
 from qlops_assets.lake.intake.rows import ALIASES
 
 _ACCEPTED: Final = (
@@ -26,9 +26,6 @@ _FURTHER: Final = {
     "amount": ("money", "turnover_value"),
     "factor": ("adj_factor", "adjust_factor"),
 }
-_MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "-")
-_LINE: Final = "\x00line"
-_QUOTE: Final = b'"'
 
 
 def read_csv(
@@ -104,35 +101,25 @@ class _File:
     timezone: str | None
 
     def rows(self) -> pl.DataFrame:
-        content = self._content()
-        header = self._header(content)
-        found = self._found(header)
-        self._refuse_short_rows(content, len(header))
-        text = self._text(content).select(pl.col(theirs).alias(n) for n, theirs in found.items())
-        text = text.with_row_index(_LINE, offset=2)
-        text = text.filter(~pl.all_horizontal(pl.exclude(_LINE).is_null()))  # blank lines
+        cells, found = self._cells()
+        text = cells.select(LINE, *(pl.col(theirs).alias(n) for n, theirs in found.items()))
+        text = text.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
         if text.is_empty():
             raise ConversionError(self.path, "has no row", _ACCEPTED)
         numbers = [self._numbers(text, name) for name in found if name not in KEY]
         return pl.DataFrame([self._codes(text), self._days(text), *numbers])
 
-    def _content(self) -> bytes:
+    def _cells(self) -> tuple[pl.DataFrame, dict[str, str]]:
+        """Return the cells, and our column name -> the file's."""
         try:
             content = self.path.read_bytes()
-            content.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            found = f"cannot be read as text ({error})"
-            raise ConversionError(self.path, found, _ACCEPTED) from error
-        return content.removeprefix(b"\xef\xbb\xbf")
-
-    def _header(self, content: bytes) -> list[str]:
-        line = content.partition(b"\n")[0].decode("utf-8").strip("\r")
-        header = next(csv.reader([line]), [])
-        repeated = [name for name in header if name and header.count(name) > 1]
-        if repeated or not any(header):
-            found = f"has {repeated[0]!r} more than once" if repeated else "has no header"
-            raise ConversionError(self.path, found, _ACCEPTED)
-        return header
+            found = self._found(header_of(content))
+            return cells_of(content), found
+        except OSError as error:
+            found_wrong = f"cannot be read as text ({error})"
+            raise ConversionError(self.path, found_wrong, _ACCEPTED) from error
+        except ValueError as error:
+            raise ConversionError(self.path, str(error), _ACCEPTED) from error
 
     def _found(self, header: Sequence[str]) -> dict[str, str]:
         """Return our column name -> the file's: those of bars, or the keys and every other one."""
@@ -160,26 +147,6 @@ class _File:
             raise ConversionError(self.path, found, f"name one of them {ours!r}")
         return likely[0] if likely else None
 
-    def _refuse_short_rows(self, content: bytes, width: int) -> None:
-        # Polars fills a short row with nulls; a file that was cut off would look like a halt.
-        if _QUOTE in content:
-            return
-        lines = content.rstrip().split(b"\n")
-        if content.count(b",") == (width - 1) * len(lines):
-            return
-        for number, line in enumerate(lines, start=1):
-            cells = line.count(b",") + 1
-            if line.strip() and cells != width:
-                found = f"line {number} has {cells} cells, the header {width}"
-                raise ConversionError(self.path, found, _ACCEPTED)
-
-    def _text(self, content: bytes) -> pl.DataFrame:
-        try:
-            return pl.read_csv(content, infer_schema=False)
-        except pl.exceptions.PolarsError as error:
-            found = f"is not readable CSV ({str(error).splitlines()[0]})"
-            raise ConversionError(self.path, found, _ACCEPTED) from error
-
     def _codes(self, text: pl.DataFrame) -> pl.Series:
         if INSTRUMENT not in text.columns:
             code = self.path.stem.strip()
@@ -198,19 +165,13 @@ class _File:
         values = text[name].str.strip_chars()
         empty = text.filter(values.is_null() | (values == ""))
         if empty.height:
-            found = f"line {empty[_LINE][0]} has no {name}"
+            found = f"line {empty[LINE][0]} has no {name}"
             raise ConversionError(self.path, found, f"every row needs its {name}")
         return values
 
     def _numbers(self, text: pl.DataFrame, name: str) -> pl.Series:
-        numbers = text[name].cast(pl.Float64, strict=False)
-        if numbers.null_count() == text[name].null_count():
-            return numbers.fill_nan(None)
-        cells = text[name].str.strip_chars()
-        given = cells.is_not_null() & ~cells.str.to_lowercase().is_in(list(_MISSING))
-        numbers = cells.cast(pl.Float64, strict=False)
-        if (bad := given & numbers.is_null()).any():
-            line, cell = text.filter(bad).select(_LINE, name).row(0)
-            found = f"line {line}: {name} is {cell[:40]!r}"
-            raise ConversionError(self.path, found, "a number or an empty cell is needed")
-        return numbers.fill_nan(None).alias(name)
+        try:
+            return numbers_of(text, name)
+        except ValueError as error:
+            accepted = "a number or an empty cell is needed"
+            raise ConversionError(self.path, str(error), accepted) from error

@@ -15,6 +15,7 @@ from qlops_assets.core.errors import ConversionError
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.benchmark import Benchmark, load_benchmark
+from qlops_assets.lake.beside import files_beside
 from qlops_assets.lake.conversions.bin_lists import universes
 from qlops_assets.lake.conversions.bin_reader import read_fields, read_provider
 from qlops_assets.lake.conversions.bin_writer import export_fields, export_provider
@@ -27,7 +28,7 @@ from qlops_assets.lake.conversions.pickle_reader import read_pickle
 from qlops_assets.lake.conversions.pickle_writer import write_pickle
 from qlops_assets.lake.datasets import MonthlyDataset, bars_dataset
 from qlops_assets.lake.instruments import canonical_codes
-from qlops_assets.lake.sources.root import source_root
+from qlops_assets.lake.sources.layout import BENCHMARK_FILE
 from qlops_assets.lake.universe import ALL, load_universe
 
 _PICKLES: Final = (".pkl", ".pickle")
@@ -171,7 +172,7 @@ def lake_content(
         return Content(frame, wanted.is_bars)
     universe = load_universe(settings)
     lists = {} if universe.name == ALL else {universe.name: universe.spans}
-    has_index = source_root(settings).benchmark is not None
+    has_index = BENCHMARK_FILE in files_beside(settings)
     return Content(
         frame, universes=lists, benchmark=load_benchmark(settings) if has_index else None
     )

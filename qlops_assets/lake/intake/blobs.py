@@ -4,35 +4,22 @@ Bars are built from these copies. So a file that is overwritten, broken or delet
 while we work changes nothing until the next scan, and what was good stays.
 """
 
-import fcntl
-import os
-import shutil
+import errno
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from qlops_assets.core.digests import file_digest
 from qlops_assets.core.errors import FileBusyError, LakeError, UnusableFileError
 from qlops_assets.core.settings import Settings
+from qlops_assets.lake.sources.layout import Found
+from qlops_assets.lake.sources.place import Place, Stamp
 
-_FICLONE: Final = 0x40049409  # Linux: share the blocks of another file, copied when written to
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """A file's size and modification time: as long as both are the same, so is its content."""
-
-    size: int
-    modified_at: datetime
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp":
-        """Return the stamp of a file as it is now."""
-        status = path.stat()
-        return cls(status.st_size, _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000))
+# What kept bytes are, so that a person can open them; a provider's instrument is an archive.
+ARCHIVE: Final = ".tar"
+_SUFFIXES: Final = (".parquet", ".csv.gz", ".csv", ".txt", ARCHIVE)
+_OURS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of the lake, not of the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +39,9 @@ class BlobStore:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
-        """Return where the bytes of that digest are."""
-        return self.folder / f"{digest}.parquet"
+        """Return where the bytes of that digest are; where a Parquet file would be if nowhere."""
+        paths = [self.folder / f"{digest}{suffix}" for suffix in _SUFFIXES]
+        return next((path for path in paths if path.is_file()), paths[0])
 
     def has(self, digest: str) -> bool:
         """Whether the bytes of that digest are kept."""
@@ -63,8 +51,8 @@ class BlobStore:
         """Return the digests of everything that is kept."""
         if not self.folder.is_dir():
             return []
-        suffix = self.path("any").suffix
-        return [p.stem for p in self.folder.iterdir() if p.suffix == suffix and p.name[0] != "."]
+        names = (path.name for path in self.folder.iterdir())
+        return [name.partition(".")[0] for name in names if name[0] != "." and _suffix(name)]
 
     def existing(self, digest: str, name: str) -> Path:
         """Return the path of kept bytes.
@@ -72,33 +60,39 @@ class BlobStore:
         Raises:
             LakeError: they are gone.
         """
-        if not self.has(digest):
-            raise LakeError(
-                f"{self.path(digest)}: the kept copy of {name} is gone; scan the source again"
-            )
-        return self.path(digest)
+        path = self.path(digest)
+        if not path.is_file():
+            raise LakeError(f"{path}: the kept copy of {name} is gone; scan the source again")
+        return path
 
-    def take(self, source: Path) -> Blob:
+    def take(self, found: Found, place: Place) -> Blob:
         """Copy a file and return its version.
 
         Raises:
             FileBusyError: its size or modification time changed meanwhile.
             UnusableFileError: it cannot be read.
+            LakeError: there is no room for the copy.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{uuid.uuid4().hex}.tmp"
         try:
-            before = Stamp.of(source)
-            clone(source, temporary)
-            if temporary.stat().st_size != before.size or Stamp.of(source) != before:
-                raise FileBusyError(source, "it changed while it was read", "it waits")
+            before = found.stamp(place)
+            found.copy(place, temporary)
+            if found.stamp(place) != before:
+                raise FileBusyError(found.name, "it changed while it was read", "it waits")
             digest = file_digest(temporary)
             target, is_new = self.path(digest), not self.has(digest)
             if is_new:
+                target = self.folder / f"{digest}{_suffix(found.name) or ARCHIVE}"
                 temporary.replace(target)
         except OSError as error:
+            if error.errno in _OURS:
+                raise LakeError(
+                    f"{self.folder}: {found.name} cannot be kept ({error.strerror}); what was "
+                    "seen before stays; make room and scan again"
+                ) from error
             raise UnusableFileError(
-                source, f"cannot be read ({error.strerror or error})", "it must be readable"
+                found.name, f"cannot be read ({error.strerror or error})", "it must be readable"
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
@@ -110,15 +104,8 @@ class BlobStore:
             blob.path.unlink(missing_ok=True)
 
 
-def clone(source: Path, target: Path) -> None:
-    """Copy a file to the disk; where the file system can, its blocks are shared instead."""
-    with source.open("rb") as original, target.open("wb") as copy:
-        try:
-            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
-        except OSError:  # another file system, or one that cannot share blocks
-            shutil.copyfileobj(original, copy, 1 << 20)
-        copy.flush()
-        os.fsync(copy.fileno())
+def _suffix(name: str) -> str | None:
+    return next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), None)
 
 
 def blob_store(settings: Settings) -> BlobStore:

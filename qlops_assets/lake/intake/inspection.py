@@ -1,5 +1,6 @@
 """One file of the source, new or changed: kept, read in full, and judged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,11 +10,12 @@ from qlops_assets.core.columns import DATE
 from qlops_assets.core.errors import FileBusyError, UnusableFileError
 from qlops_assets.core.months import month_of
 from qlops_assets.lake.intake.agreement import spans_of
-from qlops_assets.lake.intake.blobs import BlobStore, Stamp
+from qlops_assets.lake.intake.blobs import BlobStore
 from qlops_assets.lake.intake.faults import TOLERATED, sorted_out
 from qlops_assets.lake.intake.rows import Reading, read_rows
 from qlops_assets.lake.manifest import QuarantinedFile, SourceFile, WaitingFile
-from qlops_assets.lake.sources.layout import FoundFile
+from qlops_assets.lake.sources.layout import Found
+from qlops_assets.lake.sources.place import Place, Stamp
 from qlops_assets.lake.versions.contents import contents_of
 
 
@@ -29,21 +31,35 @@ class UsableFile:
 Outcome = UsableFile | QuarantinedFile | WaitingFile
 
 
-def inspect(file: FoundFile, *, blobs: BlobStore, reading: Reading, now: datetime) -> Outcome:
-    """Keep a file's bytes, read them once and say what they are."""
+def inspect(
+    file: Found, place: Place, *, blobs: BlobStore, reading: Reading, now: datetime
+) -> Outcome:
+    """Keep a file's bytes, read them once and say what they are.
+
+    Raises:
+        LakeError: there is no room to keep them.
+    """
     try:
-        blob = blobs.take(file.path)
+        blob = blobs.take(file, place)
     except FileBusyError as error:
         return WaitingFile(file.name, error.found)
     except UnusableFileError as error:
         return QuarantinedFile(file.name, "", 0, now, error.found)
     try:
-        return judge(file, blob.digest, blob.stamp, blobs=blobs, reading=reading, now=now)
+        return judge(
+            file.name,
+            file.constants,
+            blob.digest,
+            blob.stamp,
+            blobs=blobs,
+            reading=reading,
+            now=now,
+        )
     except UnusableFileError as error:
         blobs.drop(blob)
-        reason = f"{error.found}; {error.accepted}"
+        reason, stamp = f"{error.found}; {error.accepted}", blob.stamp
         return QuarantinedFile(
-            file.name, blob.digest, blob.stamp.size, blob.stamp.modified_at, reason
+            file.name, blob.digest, stamp.size, stamp.modified_at, reason, tag=stamp.tag
         )
 
 
@@ -55,25 +71,41 @@ def kept_rows(version: SourceFile, *, blobs: BlobStore, reading: Reading) -> pl.
 
 
 def judge(
-    file: FoundFile, digest: str, stamp: Stamp, *, blobs: BlobStore, reading: Reading, now: datetime
+    name: str,
+    constants: Mapping[str, str],
+    digest: str,
+    stamp: Stamp,
+    *,
+    blobs: BlobStore,
+    reading: Reading,
+    now: datetime,
 ) -> UsableFile:
     """Read kept bytes and return their facts.
+
+    Args:
+        name: The file's.
+        constants: Columns that its path gives.
+        digest: Of its bytes.
+        stamp: It had when they were taken.
+        blobs: Where they are kept.
+        reading: How to read them.
+        now: When they are seen.
 
     Raises:
         UnusableFileError: they cannot be read as bars, or too many of their rows are faulty.
     """
-    kept = blobs.existing(digest, file.name)
-    read = read_rows(kept, name=file.name, constants=file.constants, reading=reading)
+    kept = blobs.existing(digest, name)
+    read = read_rows(kept, name=name, constants=constants, reading=reading)
     rows = sorted_out(read.frame)
     if rows.bad_share > TOLERATED or rows.good.is_empty():
         raise UnusableFileError(
-            file.name,
+            name,
             f"{rows.bad.height} of {read.frame.height} rows cannot be right: {rows.examples()}",
             f"up to {TOLERATED:.0%} would be set aside and the file used",
         )
-    spans = spans_of(file.name, digest, rows.good)
+    spans = spans_of(name, digest, rows.good)
     check = SourceFile(
-        path=file.name,
+        path=name,
         digest=digest,
         size=stamp.size,
         modified_at=stamp.modified_at,
@@ -86,6 +118,7 @@ def judge(
         timezone=read.timezone,
         set_aside=rows.bad.height,
         duplicates=rows.duplicates,
-        constants=tuple(sorted(file.constants.items())),
+        constants=tuple(sorted(constants.items())),
+        tag=stamp.tag,
     )
-    return UsableFile(check, spans, contents_of(file.name, digest, read.frame))
+    return UsableFile(check, spans, contents_of(name, digest, read.frame))

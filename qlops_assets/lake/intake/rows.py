@@ -7,7 +7,6 @@ from typing import Final
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY, OPTIONAL, PRICES, REQUIRED
 from qlops_assets.core.digests import value_digest
@@ -15,6 +14,7 @@ from qlops_assets.core.errors import SettingsError, UnusableFileError, nearest
 from qlops_assets.core.settings import Settings
 from qlops_assets.lake.instruments import canonical
 from qlops_assets.lake.intake.dates import ACCEPTED_DATES, trading_days, zone_of
+from qlops_assets.lake.intake.tables import opened
 
 FILE_NAME: Final = "@filename"
 NUMBERS: Final = (*PRICES, "volume", *OPTIONAL)
@@ -98,16 +98,12 @@ def read_rows(
         optional: Columns that it may have.
 
     Raises:
-        UnusableFileError: the file is not Parquet, or its columns are not what they should be.
+        UnusableFileError: the file is not what its name says, or its columns are not what they
+            should be.
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = _Columns(file.schema_arrow, name, constants, reading).of(required, optional)
-            table = file.read(columns=sorted(set(columns.values())))
-    except (pa.ArrowException, OSError) as error:
-        raise UnusableFileError(
-            name, f"is not a readable Parquet file ({str(error).splitlines()[0]})", "write it again"
-        ) from error
+    with opened(path, name) as file:
+        columns = _Columns(file.schema, name, constants, reading).of(required, optional)
+        table = file.read(columns)
     if table.num_rows == 0:
         raise UnusableFileError(name, "has no rows", "a file of bars has at least one")
     return _Table(table, columns, name, constants, reading).rows((*required, *optional))

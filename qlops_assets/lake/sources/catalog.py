@@ -1,6 +1,6 @@
 """The layouts a source can have."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 from qlops_assets.core.catalog import Catalog
@@ -11,14 +11,15 @@ AUTO: Final = "auto"
 SOURCES: Final = Catalog[type[Layout]](
     "source layout",
     {
+        "qlib-bin": "qlops_assets.lake.sources.qlib_store:QlibStore",
         "hive": "qlops_assets.lake.sources.hive:Hive",
         "folder": "qlops_assets.lake.sources.folder:Folder",
     },
 )
 
 
-def layout(name: str, folder: Path) -> Layout:
-    """Return the layout of that name; ``auto`` takes the first that recognises the folder.
+def layout(name: str, names: Sequence[str]) -> Layout:
+    """Return the layout of that name; ``auto`` takes the first that recognises files' names.
 
     Raises:
         UnknownEntryError: there is no layout of that name.
@@ -26,4 +27,4 @@ def layout(name: str, folder: Path) -> Layout:
     if name != AUTO:
         return SOURCES.load(name)()
     candidates = [SOURCES.load(entry)() for entry in SOURCES.entries]
-    return next((c for c in candidates if c.recognises(folder)), candidates[-1])
+    return next((c for c in candidates if c.recognises(names)), candidates[-1])

@@ -1,17 +1,17 @@
 """Files anywhere below a folder: one per year, per instrument, or however they were cut."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from qlops_assets.lake.sources.layout import FoundFile, parquet_names, printable
+from qlops_assets.lake.sources.layout import FoundFile, data_names, printable
 
 
 class Folder:
-    """Every Parquet file below the folder is a part of the bars; its path means nothing."""
+    """Every Parquet (or CSV) file below the folder is part of the bars; its path means nothing."""
 
-    def recognises(self, folder: Path) -> bool:
-        """Whether there is any Parquet file."""
-        return bool(parquet_names(folder))
+    def recognises(self, names: Sequence[str]) -> bool:
+        """Whether there is any such file."""
+        return bool(data_names(names))
 
-    def files(self, folder: Path) -> list[FoundFile]:
+    def files(self, names: Sequence[str], below: str) -> list[FoundFile]:
         """Return the files in order of their names."""
-        return [FoundFile(folder / name, printable(name)) for name in parquet_names(folder)]
+        return [FoundFile(below + name, printable(name)) for name in data_names(names)]

@@ -1,76 +1,99 @@
-"""What a layout is, and the walk that all of them share."""
+"""What a layout is: which files of a place hold bars, and which columns their paths give."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from qlops_assets.core.errors import SourceError
+from qlops_assets.lake.sources.place import Place, Stamp
 
 BENCHMARK_FILE: Final = "benchmark.parquet"
+PARQUET: Final = ".parquet"
+CSV: Final = (".csv", ".csv.gz")
+
+
+class Found(Protocol):
+    """What one version is kept of: a file, or several that only mean something together."""
+
+    @property
+    def name(self) -> str:
+        """Its name in manifests."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """The folder of the place that it lies in."""
+        ...
+
+    @property
+    def constants(self) -> Mapping[str, str]:
+        """Columns that its path gives, with one value for every row."""
+        ...
+
+    def stamp(self, place: Place) -> Stamp:
+        """Return its stamp as it is now. Raises as :meth:`Place.stamp` does."""
+        ...
+
+    def copy(self, place: Place, target: Path) -> None:
+        """Write its bytes to the disk. Raises as :meth:`Place.copy` does."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """One Parquet file of a source.
+    """One file of a source.
 
     Attributes:
-        path: Where it is.
+        entry: Its name in the place.
         name: Its path below the bars folder, with ``/``: its name in manifests.
         constants: Columns that its path gives, with one value for every row.
     """
 
-    path: Path
+    entry: str
     name: str
     constants: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in."""
+        return self.entry.rpartition("/")[0]
+
+    def stamp(self, place: Place) -> Stamp:
+        """Return its stamp."""
+        return place.stamp(self.entry)
+
+    def copy(self, place: Place, target: Path) -> None:
+        """Write its bytes."""
+        place.copy(self.entry, target)
 
 
 class Layout(Protocol):
     """How bars lie in a folder."""
 
-    def recognises(self, folder: Path) -> bool:
-        """Whether the folder looks like this layout."""
+    def recognises(self, names: Sequence[str]) -> bool:
+        """Whether files of these names look like this layout."""
         ...
 
-    def files(self, folder: Path) -> list[FoundFile]:
-        """Return the Parquet files below the folder, in order of their names."""
+    def files(self, names: Sequence[str], below: str) -> Sequence[Found]:
+        """Return what holds bars, in order of names.
+
+        Args:
+            names: Of all files below a folder of the place.
+            below: That folder: ``bars/`` or nothing.
+        """
         ...
 
 
-def parquet_names(folder: Path) -> list[str]:
-    """Return the relative paths of all Parquet files below a folder, sorted.
+def data_names(names: Sequence[str]) -> list[str]:
+    """Return the names of files with rows: Parquet files; CSV files where there is none of these.
 
-    Names that begin with ``.`` or ``_`` are a writer's own (``_temporary``, ``_metadata``) and are
-    passed over, as is a benchmark at the top. A folder that a link leads back to is entered once.
-
-    Raises:
-        SourceError: a folder cannot be listed; going on would look as if its files were deleted.
+    A benchmark at the top is none of them.
     """
-    names: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        status = Path(here).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(f for f in folders if f[0] not in "._")
-        below = Path(here).relative_to(folder)
-        names.extend((below / f).as_posix() for f in files if _is_parquet(f))
-    return sorted(name for name in names if name != BENCHMARK_FILE)
+    found = [name for name in names if name != BENCHMARK_FILE]
+    parquet = [name for name in found if name.lower().endswith(PARQUET)]
+    return parquet or [name for name in found if name.lower().endswith(CSV)]
 
 
 def printable(name: str) -> str:
     """Return a name that any text file can hold, for one in an encoding that is not UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_parquet(name: str) -> bool:
-    return name.lower().endswith(".parquet") and name[0] not in "._"
-
-
-def _refuse(error: OSError) -> None:
-    raise SourceError(
-        error.filename, f"cannot be listed ({error.strerror})", "the folder must be readable"
-    ) from error

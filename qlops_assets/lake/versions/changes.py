@@ -1,6 +1,6 @@
 """What became of every file from one state of a source to the next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -77,10 +77,26 @@ def file_changes(
         _of(old_contents, {p: f for p, f in before.items() if p in changed}, moved),
         _of(new_contents, {p: f for p, f in after.items() if p in changed}, {}),
     )
-    return tuple(
-        _change(path, before.get(moved.get(path, path)), after.get(path), touched, moved.get(path))
-        for path in sorted(changed - set(moved.values()))
+    return (
+        *(
+            _change(
+                path, before.get(moved.get(path, path)), after.get(path), touched, moved.get(path)
+            )
+            for path in sorted(changed - set(moved.values()))
+        ),
+        *_beside(old, new),
     )
+
+
+def _beside(old: Manifest | None, new: Manifest) -> Iterator[FileChange]:
+    """Yield what became of the files beside the bars; they touch no month of these."""
+    before = {f.path: f.digest for f in old.others} if old else {}
+    after = {f.path: f.digest for f in new.others}
+    for path in sorted(before.keys() | after.keys()):
+        was, now = before.get(path), after.get(path)
+        if was != now:
+            kind: Kind = "added" if was is None else "removed" if now is None else "changed"
+            yield FileChange(path, kind, was, now)
 
 
 def _bytes_of(file: SourceFile | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qlops_assets.core.errors import SourceError, nearest
 from qlops_assets.core.settings import Settings
-from qlops_assets.lake.manifest import SourceFile
+from qlops_assets.lake.manifest import OtherFile, SourceFile
 from qlops_assets.lake.versions.changes import FileChange
 from qlops_assets.lake.versions.snapshots import snapshot_store
 
@@ -25,7 +25,7 @@ class FileVersion:
     snapshot: int
     known_at: datetime
     change: FileChange
-    file: SourceFile | None
+    file: SourceFile | OtherFile | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -34,7 +34,7 @@ class FileVersion:
             "xxh3_128": file.digest if file else None,
             "size": file.size if file else None,
             "modified_at": file.modified_at.isoformat() if file else None,
-            "rows": file.rows if file else None,
+            "rows": file.rows if isinstance(file, SourceFile) else None,
         }
         return {
             "snapshot": self.snapshot,
@@ -57,7 +57,7 @@ def file_history(settings: Settings, path: str) -> list[FileVersion]:
     history, known = [], set[str]()
     for number in store.numbers():
         snapshot = store.load(number)
-        files = {file.path: file for file in snapshot.manifest.files}
+        files = {file.path: file for file in snapshot.manifest.versions}
         known |= files.keys()
         history += [
             FileVersion(number, snapshot.head.known_at, change, files.get(path))

@@ -4,13 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from qlops_assets.core.atomic import output_folder
+from qlops_assets.core.atomic import output_folder, write_bytes
 from qlops_assets.core.digests import file_digest
 from qlops_assets.core.errors import LakeError
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
-from qlops_assets.lake.intake.blobs import BlobStore, blob_store, clone
+from qlops_assets.lake.intake.blobs import ARCHIVE, BlobStore, blob_store
 from qlops_assets.lake.manifest import OtherFile, SourceFile
+from qlops_assets.lake.sources.place import clone
+from qlops_assets.lake.sources.qlib_store import DAYS, members_of
 from qlops_assets.lake.versions.snapshots import SnapshotHead, snapshot_store
 
 
@@ -71,10 +73,23 @@ def restore(
 def _write(target: Path, file: SourceFile | OtherFile, blobs: BlobStore) -> None:
     kept = blobs.existing(file.digest, file.path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    clone(kept, target)
-    if file_digest(target) != file.digest:
+    is_archive = kept.suffix == ARCHIVE
+    if not is_archive:
+        clone(kept, target)
+    if file_digest(kept if is_archive else target) != file.digest:
         raise LakeError(
             f"{kept}: the kept copy of {file.path} is damaged; `qlops data verify` names every one"
         )
+    written = _unpacked(kept, target) if is_archive else [target]
     moment = round(file.modified_at.timestamp() * 1_000_000) * 1000
-    os.utime(target, ns=(moment, moment))
+    for path in written:
+        os.utime(path, ns=(moment, moment))
+
+
+def _unpacked(kept: Path, folder: Path) -> list[Path]:
+    """Write the files of a provider's instrument."""
+    folder.mkdir()
+    members = {folder / name: content for name, content in members_of(kept).items() if name != DAYS}
+    for path, content in members.items():
+        write_bytes(path, content)
+    return list(members)

@@ -95,7 +95,8 @@ def _stamps(folder: Path) -> Stamps:
 def _made_from(settings: Settings) -> Stamps:
     """Return when the folders of what a report is made from were last written to."""
     lake = settings.lake
-    paths = (lake / "bars", lake / "alpha158", lake / "custom", settings.source_folder)
+    seen = lake / "raw_bars" / "manifest.json"  # universe and index are files of the source
+    paths = (lake / "bars", lake / "alpha158", lake / "custom", seen)
     return _written((*paths, settings.factors_file))
 
 
