@@ -147,6 +147,14 @@ def market_settings(home: Path, source: Path) -> Settings:
     )
 
 
+def elsewhere(market: Settings, folder: Path) -> Settings:
+    """Return a copy of a home and of its source, which a test may change."""
+    source = Path(shutil.copytree(market.source_folder, folder / "source"))
+    copy = replace(market, home=folder / "home", source=replace(market.source, path=source))
+    shutil.copytree(market.lake, copy.lake)  # its name is that of where the source is
+    return copy
+
+
 def build_market(folder: Path) -> None:
     """Write ``source`` and ``home`` into a folder: bars and features, whole."""
     from qlops_assets.factors.sets import alpha158_set

@@ -18,6 +18,7 @@ from qlops_assets.features.store import FeatureStore
 from qlops_assets.features.version import FeatureVersion
 from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.qlib_bin import build_provider
+from qlops_assets.lake.scan import scan
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.training.fit import prepare_training_set
 from qlops_assets.training.frame import (
@@ -31,7 +32,7 @@ from qlops_assets.training.frame import (
 )
 from qlops_assets.training.segments import Segments
 from qlops_assets.training.spec import training_spec
-from qlops_assets_tests.support.market import market_days, universe_spans
+from qlops_assets_tests.support.market import elsewhere, market_days, universe_spans
 from qlops_assets_tests.support.plain_provider import write_plain_provider
 
 DAYS = market_days()
@@ -169,20 +170,9 @@ def test_segment_without_a_label_is_refused(rows: pl.DataFrame, segments: Segmen
 
 def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> None:
     """Its only member's span is before the first bar."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "past.txt").write_text("SH600000\t2001-01-01\t2002-01-01\n")
-    (folder / "benchmark.parquet").write_bytes(
-        (market.source_folder / "benchmark.parquet").read_bytes()
-    )
-    copy = replace(
-        market,
-        home=tmp_path / "home",
-        source=replace(market.source, path=folder),
-        universe=UniverseSettings(name="past"),
-    )
-    copy.lake.parent.mkdir(parents=True)
-    copy.lake.symlink_to(market.lake)
+    copy = replace(elsewhere(market, tmp_path), universe=UniverseSettings(name="past"))
+    (copy.source_folder / "past.txt").write_text("SH600000\t2001-01-01\t2002-01-01\n")
+    scan(copy)
     empty = pl.DataFrame(schema={"instrument": pl.String, "date": pl.Date, "LABEL0": pl.Float32})
     with pytest.raises(TrainingError, match="universe 'past': no feature row belongs to it"):
         training_rows(copy, table(copy), empty, ["KMID"])

@@ -21,9 +21,10 @@ from qlops_assets.core.settings import (
 from qlops_assets.factors.store import alpha158_dataset
 from qlops_assets.features.store import FeatureStore
 from qlops_assets.lake.datasets import bars_dataset, snapshot_digest
+from qlops_assets.lake.scan import scan
 from qlops_assets.training.segments import Segments
 from qlops_assets.training.spec import TrainingSpec, training_spec
-from qlops_assets_tests.support.market import market_days, restate
+from qlops_assets_tests.support.market import elsewhere, market_days, restate
 
 DAYS = market_days()
 
@@ -142,16 +143,10 @@ def _the_index_is_restated(folder: Any) -> None:
 def test_spec_changes_with_what_lies_beside_the_bars(
     market: Settings, tmp_path: Any, change: Callable[[Any], None]
 ) -> None:
-    """The source is copied; the lake's folder is named after where it is, hence ``lake_folder``."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    for name in ("core.txt", "benchmark.parquet"):
-        (folder / name).write_bytes((market.source_folder / name).read_bytes())
-    copy = replace(market, home=tmp_path / "home", source=replace(market.source, path=folder))
-    copy.lake.parent.mkdir(parents=True)
-    copy.lake.symlink_to(market.lake)
+    copy = elsewhere(market, tmp_path)
     before = training_spec(copy)
-    change(folder)
+    change(copy.source_folder)
+    scan(copy)
     after = training_spec(copy)
     assert (before.snapshot, before.factors) == (after.snapshot, after.factors)
     assert before.digest != after.digest
