@@ -132,6 +132,7 @@ class _Scan:
         self._beside = {f.name: f for f in self._root.others()}
         self._sync = sync_of(self._root.place, settings.source)
         self._blobs = blob_store(settings)
+        self._kept = frozenset(self._blobs.digests())  # asked for thousands of times
         self._previous = load_manifest(settings) or self._nothing_yet()
         self._read_alike = self._previous.reading == self._reading.digest
         self._old = {f.path: f for f in self._previous.files}
@@ -215,7 +216,7 @@ class _Scan:
         try:
             stamp = file.stamp(self._root.place)
             known = self._old_beside.get(file.name)
-            if known and _stamp_of(known) == stamp and self._blobs.has(known.digest):
+            if known and _stamp_of(known) == stamp and known.digest in self._kept:
                 return known
             if unfinished := self._unfinished(file, stamp):
                 return WaitingFile(file.name, unfinished)
@@ -235,7 +236,7 @@ class _Scan:
         for known in (self._old_bad.get(name), self._old.get(name)):
             if known and known.digest and _stamp_of(known) == stamp:
                 check = known.check if isinstance(known, QuarantinedFile) else known
-                return known if check is None or self._blobs.has(check.digest) else None
+                return known if check is None or check.digest in self._kept else None
         return None
 
     def _unfinished(self, file: Found, stamp: Stamp) -> str | None:

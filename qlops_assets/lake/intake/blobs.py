@@ -40,8 +40,8 @@ class BlobStore:
 
     def path(self, digest: str) -> Path:
         """Return where the bytes of that digest are; where a Parquet file would be if nowhere."""
-        paths = [self.folder / f"{digest}{suffix}" for suffix in _SUFFIXES]
-        return next((path for path in paths if path.is_file()), paths[0])
+        paths = (self.folder / f"{digest}{suffix}" for suffix in _SUFFIXES)
+        return next(filter(Path.is_file, paths), self.folder / f"{digest}{_SUFFIXES[0]}")
 
     def has(self, digest: str) -> bool:
         """Whether the bytes of that digest are kept."""

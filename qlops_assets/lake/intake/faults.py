@@ -5,6 +5,7 @@ are faulty, the file as a whole is not what it should be, and none of it is used
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -14,6 +15,7 @@ from qlops_assets.lake.intake.rows import NUMBERS
 
 TOLERATED: Final = 0.01
 REASON: Final = "reason"
+_NO_REASON: Final = pl.lit(None, pl.String).alias(REASON)
 _SHOWN: Final = 3
 
 
@@ -45,9 +47,9 @@ def sorted_out(frame: pl.DataFrame) -> Sorted:
     """
     unique, contradicting, dropped = _without_repeats(frame)
     is_faulty = unique.select(_is_faulty()).to_series()
-    faulty, good = unique.clear(), unique
-    if is_faulty.any():
-        faulty, good = unique.filter(is_faulty), unique.filter(~is_faulty)
+    if not is_faulty.any() and contradicting.is_empty():
+        return Sorted(unique, unique.clear().with_columns(_NO_REASON), dropped)
+    faulty, good = unique.filter(is_faulty), unique.filter(~is_faulty)
     bad = pl.concat(
         [
             faulty.with_columns(_fault().alias(REASON)),
@@ -78,6 +80,7 @@ def _impossible_volume() -> pl.Expr:
     return (pl.col("volume") < 0) | ~pl.col("volume").is_finite()
 
 
+@cache  # files come by the thousand
 def _is_faulty() -> pl.Expr:
     needed = pl.any_horizontal(_impossible(name) for name in (*PRICES, "factor"))
     return _impossible_volume() | ((pl.col("volume") > 0) & needed)
