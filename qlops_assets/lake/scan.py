@@ -152,6 +152,7 @@ class _Scan:
             self._record(file, self._outcome(file))
             if place % (len(self._found) // _REPORTS + 1) == 0 or place == len(self._found):
                 progress.report("scan", place, len(self._found))
+        self._look_at_folders()
         for file in self._beside.values():
             self._record_other(file, self._other(file))
         if self._is_as_before():
@@ -201,8 +202,7 @@ class _Scan:
         except FileNotFoundError:
             return None
         except OSError as error:
-            reason = f"cannot be read ({error.strerror or error})"
-            return QuarantinedFile(file.name, "", 0, self._now, reason)
+            return self._unreadable(file.name, f"cannot be read ({error.strerror or error})")
         if known := self._unchanged(file.name, stamp):
             return known
         if unfinished := self._unfinished(file, stamp):
@@ -226,9 +226,22 @@ class _Scan:
         except FileBusyError as error:
             return WaitingFile(file.name, error.found)
         except (UnusableFileError, OSError) as error:
-            return QuarantinedFile(file.name, "", 0, self._now, f"cannot be read ({error})")
+            return self._unreadable(file.name, f"cannot be read ({error})")
         stamp = blob.stamp
         return OtherFile(file.name, blob.digest, stamp.size, stamp.modified_at, stamp.tag)
+
+    def _look_at_folders(self) -> None:
+        """Quarantine files in whose place there is a folder now, unless bars are in it."""
+        for name in self._old.keys() - self._found.keys():
+            below = any(found.startswith(f"{name}/") for found in self._found)
+            if not below and self._root.place.is_folder(self._root.below + name):
+                self._bad[name] = self._unreadable(name, "is a folder now, without bars in it")
+
+    def _unreadable(self, name: str, reason: str) -> QuarantinedFile:
+        known = self._old_bad.get(name)
+        if known and (known.digest, known.reason) == ("", reason):
+            return known  # seen before: nothing changed
+        return QuarantinedFile(name, "", 0, self._now, reason)
 
     def _unchanged(self, name: str, stamp: Stamp) -> SourceFile | QuarantinedFile | None:
         if not self._read_alike:
@@ -285,7 +298,7 @@ class _Scan:
             and self._good == before
             and self._bad == {p: q for p, q in self._old_bad.items() if not q.check}
             and self._waiting == {w.path: w for w in self._previous.waiting}
-            and self._old.keys() <= self._found.keys()
+            and self._old.keys() <= self._found.keys() | self._bad.keys()
         )
 
     def _judged(self, version: SourceFile) -> UsableFile:

@@ -224,24 +224,6 @@ def test_file_that_was_never_good_is_quarantined_and_the_others_go_on(two, make_
     assert blobs == {f.digest for f in manifest.files}
 
 
-def test_good_file_replaced_by_a_folder_is_gone(two) -> None:
-    scan(two.settings)
-    (two.folder / "2020-01.parquet").unlink()
-    (two.folder / "2020-01.parquet").mkdir()
-    assert usable(scan(two.settings)) == ["2020-02.parquet"]
-
-
-def test_dangling_link_keeps_the_good_version(two, tmp_path) -> None:
-    away = tmp_path / "away.parquet"
-    (two.folder / "2020-01.parquet").rename(away)
-    (two.folder / "2020-01.parquet").symlink_to(away)
-    first = scan(two.settings)
-    away.unlink()
-    second = scan(two.settings)
-    assert "cannot be read (No such file" in reason(second, "2020-01.parquet")
-    assert changed_months(first, second) == set()
-
-
 def test_no_usable_file_gives_the_first_reasons(source, make_bars) -> None:
     for n in range(5):
         source.write(f"{n}.parquet", month_bars(make_bars, 1).drop("low"))
@@ -298,15 +280,6 @@ def test_lost_copy_of_a_file_is_taken_again(two) -> None:
         build_bars(two.settings, [JANUARY])
     assert scan(two.settings).digest == first.digest
     assert build_bars(two.settings, [JANUARY])[JANUARY].rows == 45
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_file_without_permission_is_quarantined_until_it_has_one(two) -> None:
-    path = two.folder / "2020-01.parquet"
-    path.chmod(0)
-    assert "cannot be read (Permission denied)" in reason(scan(two.settings), "2020-01.parquet")
-    path.chmod(0o600)
-    assert len(usable(scan(two.settings))) == 2
 
 
 def test_source_is_never_written_to(two, make_bars) -> None:

@@ -47,6 +47,10 @@ class Bucket:
         found = (name[len(below) :] for name in self._objects if name.startswith(below))
         return sorted(name for name in found if not any(p[0] in "._" for p in name.split("/")))
 
+    def is_folder(self, name: str) -> bool:
+        """Whether there are objects below that name."""
+        return any(found.startswith(f"{name}/") for found in self._objects)
+
     def stamp(self, name: str) -> Stamp:
         """Return the stamp of an object, as listed."""
         if name not in self._objects:

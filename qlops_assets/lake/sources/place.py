@@ -70,6 +70,10 @@ class Place(Protocol):
         """
         ...
 
+    def is_folder(self, name: str) -> bool:
+        """Whether there is a folder of that name."""
+        ...
+
     def stamp(self, name: str) -> Stamp:
         """Return the stamp of a file as it is now.
 
@@ -111,7 +115,7 @@ class LocalFolder:
         """Return what lies at its top; links count as what they lead to."""
         try:
             with os.scandir(self.folder) as found:
-                entries = [(entry.name, entry.is_dir()) for entry in found]
+                entries = [(entry.name, _is_folder(entry)) for entry in found]
         except OSError as error:
             raise _unlisted(error) from error
         return Top(
@@ -134,6 +138,10 @@ class LocalFolder:
             prefix = os.path.relpath(here, start) + "/" if here != str(start) else ""
             names.extend(prefix + f for f in files if f[0] not in "._")
         return sorted(names)
+
+    def is_folder(self, name: str) -> bool:
+        """Whether there is a folder of that name, or a link to one."""
+        return (self.folder / name).is_dir()
 
     def stamp(self, name: str) -> Stamp:
         """Return the stamp of a file. A link that leads nowhere is a file that cannot be read."""
@@ -163,6 +171,13 @@ def clone(source: Path, target: Path) -> None:
             shutil.copyfileobj(original, copy, 1 << 20)
         copy.flush()
         os.fsync(copy.fileno())
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
+        return False
 
 
 def _refuse(error: OSError) -> None:
