@@ -14,7 +14,7 @@ from qlops_assets.core.settings import Settings
 from qlops_assets.features.current import current_version
 from qlops_assets.features.store import FeatureStore
 from qlops_assets.lake.qlib_bin import build_provider
-from qlops_assets.lake.versions.provenance import bars_origin
+from qlops_assets.lake.versions.provenance import training_origin
 from qlops_assets.models.artifact import Artifact, save_artifact
 from qlops_assets.models.catalog import TRAINERS
 from qlops_assets.models.qlib_session import qlib_session
@@ -81,7 +81,7 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
     instruments = rows.get_column(KEY[0]).n_unique()
     prepared = TrainingSet(spec, counts, len(spec.feature_names), instruments)
     numbers = {k: v for k, v in asdict(prepared).items() if k != "spec"}
-    origin = bars_origin(settings)
+    origin = training_origin(settings)
     document = {
         **spec.to_json(),
         "feature_definitions": spec.features,

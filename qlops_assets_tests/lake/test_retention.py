@@ -12,7 +12,7 @@ from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.intake.blobs import blob_store
 from qlops_assets.lake.manifest import month_versions
 from qlops_assets.lake.scan import scan
-from qlops_assets.lake.versions.provenance import bars_origin
+from qlops_assets.lake.versions.provenance import bars_origin, training_origin
 from qlops_assets.lake.versions.restore import restore
 from qlops_assets.lake.versions.retention import prune
 from qlops_assets.lake.versions.snapshots import snapshot_store
@@ -156,3 +156,14 @@ def test_bars_of_a_forgotten_snapshot_are_an_error_that_says_what_to_do(two, mak
     snapshot_store(settings).remove(1)
     with pytest.raises(LakeError, match=r"2020-02.*materialize raw_bars and bars"):
         bars_origin(settings)
+
+
+def test_universe_that_a_training_used_is_protected_with_its_snapshot(two, make_bars) -> None:
+    build_bars(two.settings, list(month_versions(scan(two.settings))))
+    assert training_origin(two.settings) == bars_origin(two.settings)
+    two.text("pool.txt", "SH600000\t2020-01-01\t2020-12-31\n")
+    manifest = scan(two.settings)
+    origin = training_origin(two.settings)
+    assert origin.numbers == [1, 2]  # bars are of the first, the universe of the second
+    assert ("pool.txt", manifest.others[0].digest, 2) in origin.files
+    assert origin.digest != bars_origin(two.settings).digest

@@ -22,6 +22,22 @@ def store(two):
     return snapshot_store(two.settings)
 
 
+def test_files_beside_the_bars_are_versions_that_touch_no_month(two, store, clock) -> None:
+    scan(two.settings)
+    for content in ("SH600000\t2020-01-01\t2020-12-31\n", "SZ000001\t2020-01-01\t2020-12-31\n"):
+        two.text("pool.txt", content)
+        scan(two.settings)
+    (two.folder / "pool.txt").unlink()
+    scan(two.settings)
+    heads = store.heads()
+    assert [head.changes for head in heads[1:]] == [{"added": 1}, {"changed": 1}, {"removed": 1}]
+    assert {head.touched_months for head in heads[1:]} == {()}
+    history = file_history(two.settings, "pool.txt")
+    assert [version.change.kind for version in history] == ["added", "changed", "removed"]
+    assert [version.file is None for version in history] == [False, False, True]
+    assert heads[3].digest == heads[0].digest
+
+
 def restated(rows: pl.DataFrame, instrument: str, day: date) -> pl.DataFrame:
     its = (pl.col("instrument") == instrument) & (pl.col("date") == day)
     return rows.with_columns(

@@ -11,6 +11,7 @@ from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.store import alpha158_dataset
+from qlops_assets.lake.scan import load_manifest
 from qlops_assets.models.artifact import load_predictor
 from qlops_assets.training.fit import (
     fit_model,
@@ -109,6 +110,18 @@ def test_training_set_is_described(trained: Trained) -> None:
     assert document["segments"] == spec.segments.to_json()
     assert set(document["rows"]) == {"train", "valid", "test"}
     assert document["task"]["kwargs"]["num_leaves"] == 8
+
+
+def test_training_set_names_every_file_version_that_it_used(trained: Trained) -> None:
+    settings = trained.settings
+    described = read_json(settings.models / trained.first / "training_set.json")
+    assert described is not None
+    manifest = load_manifest(settings)
+    assert manifest is not None
+    used = {path: digest for path, digest, _ in described["source_files"]}
+    assert used == {file.path: file.digest for file in manifest.versions}
+    assert {"core.txt", "benchmark.parquet"} < used.keys()
+    assert described["source_snapshots"] == [1]
 
 
 def test_curves_are_kept_with_the_iteration_that_is_used(trained: Trained) -> None:

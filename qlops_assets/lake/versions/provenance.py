@@ -1,6 +1,6 @@
 """Which file versions the bars of the lake were made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qlops_assets.core.digests import combined_digest
@@ -27,8 +27,8 @@ class BarsOrigin:
 
     @property
     def numbers(self) -> list[int]:
-        """The different snapshots: one where all bars were made of the same state."""
-        return sorted(set(self.snapshots.values()))
+        """The different snapshots: one where everything was made of the same state."""
+        return sorted({*self.snapshots.values(), *(number for _, _, number in self.files)})
 
     def to_json(self) -> dict[str, object]:
         """Return what a training records."""
@@ -61,8 +61,25 @@ def bars_origin(settings: Settings, months: Sequence[str] | None = None) -> Bars
     files = sorted(
         file for number in manifests for file in _files(manifests[number], found, number)
     )
-    digest = combined_digest(f"{path}\t{content}" for path, content, _ in files)
-    return BarsOrigin(found, digest, tuple(files))
+    return BarsOrigin(found, _digest(files), tuple(files))
+
+
+def training_origin(settings: Settings) -> BarsOrigin:
+    """Return what a training uses: what bars were made of, universes and index as last seen.
+
+    Raises:
+        LakeError: no kept snapshot has what a month was made of.
+    """
+    origin, store = bars_origin(settings), snapshot_store(settings)
+    head = store.latest()
+    others = store.load(head.number).manifest.others if head else ()
+    beside = [(file.path, file.digest, head.number) for file in others if head]
+    files = sorted([*origin.files, *beside])
+    return BarsOrigin(origin.snapshots, _digest(files), tuple(files))
+
+
+def _digest(files: Iterable[tuple[str, str, int]]) -> str:
+    return combined_digest(f"{path}\t{content}" for path, content, _ in files)
 
 
 def _snapshot(heads: Sequence[SnapshotHead], month: str, content: str) -> int:
