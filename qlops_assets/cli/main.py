@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Source and lake: scan, status, versions, diff, lineage, restore, verify, prune, convert.",
     ),
     "factor": ("factors.commands:factor", "Factors: check, list, add, remove, report, select."),
+    "indicator": ("indicators.commands:indicator", "Technical indicators: list, show, check."),
     "features": (
         "features.commands:features",
         "The feature table: status, versions, as-of, compact, untag.",

@@ -7,9 +7,8 @@ from typing import Final
 
 import polars as pl
 
-from qlops_assets.core.columns import KEY
 from qlops_assets.indicators.families.inputs import Inputs
-from qlops_assets.indicators.market import GROUP, Market
+from qlops_assets.indicators.market import GROUP, TRADED, Market
 from qlops_assets.indicators.names import DEFAULT_NAMES, Column, columns
 from qlops_assets.indicators.own import OwnIndicator
 
@@ -49,8 +48,8 @@ def indicators(
         return built_in(bars, wanted, since, dtype)
     from qlops_assets.indicators.own_values import own_values
 
+    rows = built_in(bars, wanted, since, dtype)  # refuses a frame that is none of bars
     values = own_values(bars, mine, since)
-    rows = built_in(bars, wanted, since, dtype)
     return rows.hstack(values.select(pl.col(list(mine)).cast(dtype)))
 
 
@@ -69,7 +68,7 @@ def built_in(
         [_values(market, others, None, dtype), _values(market, exact, reach, dtype)],
         how="horizontal",
     )
-    return market.rows(values).select(*KEY, *(one.name for one in wanted))
+    return market.keys.hstack(values.select(one.name for one in wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +76,21 @@ class _Plan:
     """What is computed first, then, and last."""
 
     inputs: Inputs
-    outputs: list[pl.Expr]
+    outputs: dict[str, pl.Expr]
 
     @classmethod
-    def of(cls, wanted: Iterable[Column], dtype: type[pl.DataType]) -> "_Plan":
+    def of(cls, wanted: Iterable[Column]) -> "_Plan":
         inputs = Inputs()
-        outputs = []
-        for one in wanted:
-            value = one.indicator.build(inputs, one.parameters)[one.output]
-            finite = pl.when(value.is_finite()).then(value)  # TA-Lib marks what is missing by NaN
-            outputs.append(finite.cast(dtype).alias(one.name))
+        outputs = {
+            one.name: one.indicator.build(inputs, one.parameters)[one.output] for one in wanted
+        }
         return cls(inputs, outputs)
 
 
 def _values(
     market: Market, wanted: Sequence[Column], before: int | None, dtype: type[pl.DataType]
 ) -> pl.DataFrame:
-    """Return indicators of the traded bars that are wanted, by name.
+    """Return indicators by name, with the rows that are wanted; they come in chunks.
 
     Args:
         market: The bars.
@@ -103,10 +100,13 @@ def _values(
     """
     if not wanted:
         return pl.DataFrame()
-    plan = _Plan.of(wanted, dtype)
+    plan = _Plan.of(wanted)
     blocks = market.blocks(_BLOCK_ROWS, before) or [market.bars.clear()]
-    parts = [_block(market, plan, block) for block in blocks]
-    return pl.concat(parts, rechunk=True)
+    value = pl.col(list(plan.outputs))
+    # TA-Lib marks what is missing by NaN.
+    finite = pl.when(pl.col(TRADED) & value.is_finite()).then(value).cast(dtype)
+    parts = market.rows(_block(market, plan, block) for block in blocks)
+    return pl.concat([part.lazy().select(finite).collect() for part in parts], rechunk=False)
 
 
 def _block(market: Market, plan: _Plan, block: pl.DataFrame) -> pl.DataFrame:
@@ -114,6 +114,5 @@ def _block(market: Market, plan: _Plan, block: pl.DataFrame) -> pl.DataFrame:
     rows = block.lazy().with_columns(**inputs.prepared).collect()
     if inputs.series:
         grouped = rows.lazy().group_by(GROUP, maintain_order=True).agg(**inputs.series).collect()
-        series = [grouped.get_column(name).explode() for name in inputs.series]
-        rows = rows.hstack(series)
-    return rows.filter(market.is_wanted(rows)).lazy().select(plan.outputs).collect()
+        rows = rows.hstack(grouped.select(pl.col(list(inputs.series)).explode()))
+    return rows.filter(market.is_wanted(rows)).lazy().select(**plan.outputs).collect()

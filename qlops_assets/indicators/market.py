@@ -1,5 +1,6 @@
 """The bars that indicators are computed from: an instrument's traded days, one behind the other."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -13,6 +14,7 @@ from qlops_assets.core.errors import IndicatorError
 from qlops_assets.indicators.families.inputs import COLUMNS, PLACE
 
 GROUP: Final = "group"
+TRADED: Final = "is traded"
 _TEXT: Final = (pl.String, pl.Categorical, pl.Enum)
 
 
@@ -21,22 +23,29 @@ class Market:
     """Bars, and those of them that were traded.
 
     A day with no volume, or without one of its prices, is no bar: one missing value inside a
-    series would leave none after it.
+    series would leave none after it. So would the logarithm of a price that is not above 0.
 
     Attributes:
         keys: Instrument and date of every row that is wanted.
         bars: The traded bars: number of the instrument, place among its bars, prices, volume.
         starts: Where each instrument's traded bars begin, and the end of the last.
         wanted: For each instrument the place of the first traded bar that is wanted.
-        place: For each row that is wanted its place among the wanted traded bars, null where it
-            was not traded; None where every one was.
+        traded: Whether each row that is wanted was traded.
+        place: For each of those rows the place, among the wanted traded bars, of the last one up to
+            it; 0 where there is none.
     """
 
     keys: pl.DataFrame
     bars: pl.DataFrame
     starts: NDArray[np.int64]
     wanted: NDArray[np.int64]
-    place: pl.Series | None
+    traded: pl.Series
+    place: pl.Series
+
+    @property
+    def count(self) -> int:
+        """How many traded bars are wanted."""
+        return int(self.traded.sum())
 
     @classmethod
     def of(cls, bars: pl.DataFrame, since: date | None) -> "Market":
@@ -64,7 +73,8 @@ class Market:
             earlier = ids[old.filter(traded).to_numpy()]
             wanted = np.bincount(earlier, minlength=count).astype(np.int64)
             keys, traded = keys.filter(~old), traded.filter(~old)
-        return cls(keys, rows, starts, wanted, _place(traded))
+        place = (traded.cum_sum().cast(pl.Int64) - 1).clip(0).cast(pl.UInt32)
+        return cls(keys, rows, starts, wanted, traded, place)
 
     def blocks(self, size: int, before: int | None) -> "list[pl.DataFrame]":
         """Return the traded bars in blocks of whole instruments, of about so many rows.
@@ -96,23 +106,30 @@ class Market:
         first = self.wanted[block.get_column(GROUP).to_numpy()]
         return pl.Series(block.get_column(PLACE).to_numpy() >= first)
 
-    def rows(self, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values of the wanted traded bars at the rows that are wanted."""
-        if self.place is not None:
-            values = values.select(pl.all().gather(self.place))
-        return self.keys.hstack(values)
+    def rows(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Yield values of the wanted traded bars, which come in parts, at the wanted rows.
+
+        A row that was not traded repeats what is before it; ``TRADED`` tells it from others.
+        """
+        done = at = 0
+        for part in parts:
+            begin, done = done, done + part.height
+            end = self.place.len() if done == self.count else self.place.search_sorted(done)
+            values = _spread(part, self.place[at:end] - begin)
+            yield values.with_columns(self.traded[at:end].alias(TRADED))
+            at = end
+
+
+def _spread(values: pl.DataFrame, place: pl.Series) -> pl.DataFrame:
+    if not values.height:
+        return values.clear(place.len())
+    return values if values.height == place.len() else values[place]
 
 
 def _traded() -> pl.Expr:
-    prices = [pl.col(name).is_not_null() & pl.col(name).is_finite() for name in COLUMNS]
-    return pl.all_horizontal(*prices, pl.col("volume") > 0).fill_null(value=False)
-
-
-def _place(traded: pl.Series) -> pl.Series | None:
-    if traded.all():
-        return None
-    place = traded.cum_sum().cast(pl.Int64) - 1
-    return pl.select(pl.when(traded).then(place).cast(pl.UInt32)).to_series()
+    numbers = [pl.col(name).cast(pl.Float64) for name in COLUMNS]
+    there = [number.is_finite() & (number > 0) for number in numbers]
+    return pl.all_horizontal(there).fill_null(value=False)
 
 
 def _require_columns(bars: pl.DataFrame) -> None:

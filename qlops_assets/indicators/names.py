@@ -73,7 +73,8 @@ def column(name: str) -> Column:
     while count < len(words) and _NUMBER.fullmatch(words[count]):
         count += 1
     output = "_".join(words[count:])
-    if output not in indicator.outputs or count > len(indicator.parameters):
+    known = output in indicator.outputs and not name.endswith("_")
+    if not known or count > len(indicator.parameters):
         raise _unknown(name, indicator)
     return Column(name, indicator, _values(name, indicator, words[:count]), output)
 
@@ -137,7 +138,7 @@ def described(indicator: Indicator) -> str:
 
 def number_word(value: Number) -> str:
     """Return a number as names write it: ``2``, ``0p02``."""
-    return f"{value:g}".replace(".", "p")
+    return f"{value:.9f}".rstrip("0").rstrip(".").replace(".", "p")  # the most digits a name has
 
 
 def full_name(family: Indicator, parameters: Parameters, output: str = "") -> str:

@@ -8,6 +8,7 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Final
 
@@ -80,10 +81,7 @@ class OwnIndicator:
 
     def _module_file(self) -> Path:
         module = self.definition.partition(":")[0]
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            spec = None
+        spec = _spec_of(module)
         if spec is None or spec.origin is None or not Path(spec.origin).is_file():
             raise IndicatorError(
                 self.place,
@@ -91,6 +89,22 @@ class OwnIndicator:
                 "name a module that is installed or on PYTHONPATH",
             )
         return Path(spec.origin)
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    """Return where a module is, without importing the packages around it: they are users' code."""
+    name, *inside = module.split(".")
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # the program itself has none
+        return None
+    for part in inside:
+        folders = spec.submodule_search_locations if spec is not None else None
+        if folders is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, folders)
+    return spec
 
 
 def own_indicators(settings: Settings) -> dict[str, OwnIndicator]:

@@ -3,15 +3,21 @@
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
 import polars as pl
 
-from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
+from qlops_assets.core.columns import BARS, DATE, INSTRUMENT, KEY
+from qlops_assets.core.digests import file_digest
 from qlops_assets.core.errors import FactorError, IndicatorError
 from qlops_assets.factors.native.engine import NativeEngine
 from qlops_assets.indicators.names import columns
 from qlops_assets.indicators.own import OwnIndicator, require_usable
+
+# Of the files of users' modules when they were loaded, by module.
+_DIGESTS: Final[dict[str, str]] = {}
 
 
 def own_values(
@@ -28,11 +34,12 @@ def own_values(
     from qlops_assets.indicators.apply import built_in
 
     ordered = require_usable(own)
+    bars = bars.with_columns(pl.col(INSTRUMENT).cast(pl.String))  # what a user's code expects
     reads = [name for one in ordered.values() for name in one.reads if name not in own]
-    frame = bars
+    frame = bars.select(name for name in BARS if name in bars.columns)
     if reads:
         needed = columns(list(dict.fromkeys(reads)))
-        frame = bars.hstack(built_in(bars, needed).drop(KEY))
+        frame = frame.hstack(built_in(bars, needed).drop(KEY))
     expressions: list[OwnIndicator] = []
     for one in ordered.values():
         if one.is_function:
@@ -66,7 +73,7 @@ def function_values(one: OwnIndicator, bars: pl.DataFrame) -> pl.Series:
 def _loaded(one: OwnIndicator) -> Callable[[pl.DataFrame], Any]:
     module, _, name = one.definition.partition(":")
     try:
-        loaded = importlib.import_module(module)
+        loaded = _up_to_date(importlib.import_module(module))
     except Exception as error:  # whatever a user's module may raise
         found = f"module {module!r} cannot be imported: {type(error).__name__}: {error}"
         raise IndicatorError(one.place, found, "name one on Python's path") from error
@@ -76,6 +83,18 @@ def _loaded(one: OwnIndicator) -> Callable[[pl.DataFrame], Any]:
         raise IndicatorError(one.place, found, "write package.module:function")
     found_function: Callable[[pl.DataFrame], Any] = function
     return found_function
+
+
+def _up_to_date(module: ModuleType) -> ModuleType:
+    """Return a module as its file is now, as that is the version which rows are stored under."""
+    file = getattr(module, "__file__", None)
+    if file is None or module.__spec__ is None:  # built in, or the program itself
+        return module
+    digest = file_digest(Path(file))
+    if _DIGESTS.setdefault(module.__name__, digest) == digest:
+        return module
+    _DIGESTS[module.__name__] = digest
+    return importlib.reload(module)
 
 
 def _checked(one: OwnIndicator, given: object, rows: int) -> pl.Series:
@@ -92,9 +111,10 @@ def _checked(one: OwnIndicator, given: object, rows: int) -> pl.Series:
 def _with_expressions(frame: pl.DataFrame, own: Sequence[OwnIndicator]) -> pl.DataFrame:
     if not own:
         return frame
+    if frame.is_empty():  # of which the engine makes nothing
+        return frame.with_columns(pl.lit(None, pl.Float64).alias(one.name) for one in own)
     for one in own:
-        missing = [name for name in ("vwap",) if f"${name}" in one.definition.lower()]
-        if missing and missing[0] not in frame.columns:
+        if "vwap" in one.fields and "vwap" not in frame.columns:
             raise IndicatorError(one.place, "reads $vwap, which the bars lack", "give it")
     places = ", ".join(one.place for one in own)
     try:
@@ -102,8 +122,7 @@ def _with_expressions(frame: pl.DataFrame, own: Sequence[OwnIndicator]) -> pl.Da
     except FactorError as error:
         raise IndicatorError(places, str(error), "write it otherwise") from error
     if values.height != frame.height:  # it has rows of days that a source leaves out
-        keys = frame.select(pl.col(INSTRUMENT).cast(pl.String), DATE)
-        values = keys.join(values, on=KEY, how="left", maintain_order="left")
+        values = frame.select(KEY).join(values, on=KEY, how="left", maintain_order="left")
     return frame.hstack(values.select(one.name for one in own))
 
 

@@ -20,6 +20,7 @@ SUBCOMMANDS = {
         *("restore", "verify", "prune", "convert"),
     ],
     "factor": ["check", "list", "add", "remove", "report", "select"],
+    "indicator": ["list", "show", "check"],
     "features": ["status", "versions", "as-of", "compact", "untag"],
     "models": ["list", "show", "history"],
 }

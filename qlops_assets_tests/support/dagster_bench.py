@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings import IndicatorsSettings, Settings
 from qlops_assets.definitions import build_definitions
 from qlops_assets.defs.partitions import month_range_tags, partition_key
 from qlops_assets.defs.platform import Platform
@@ -38,11 +38,12 @@ def months(first: str, last: str) -> pl.DataFrame:
 
 @dataclass
 class Bench:
-    """One home, one source, one instance, and factors of one's own."""
+    """One home, one source, one instance, factors of one's own, and the indicators chosen."""
 
     folder: Path
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
     factors: dict[str, str] = field(default_factory=dict)
+    indicators: IndicatorsSettings = field(default_factory=IndicatorsSettings)
 
     @property
     def source(self) -> Path:
@@ -54,7 +55,9 @@ class Bench:
         """Settings of the home, with factors computed in this process."""
         settings = market_settings(self.folder / "home", self.source)
         features = replace(settings.features, jobs=1)
-        return replace(settings, features=features, factors=self.factors)
+        return replace(
+            settings, features=features, factors=self.factors, indicators=self.indicators
+        )
 
     @property
     def platform(self) -> Platform:

@@ -117,7 +117,7 @@ def assert_same_bits(found: pl.DataFrame, expected: pl.DataFrame) -> None:
     assert found.columns == expected.columns
     assert found.height == expected.height
     wrong = [name for name in found.columns if not _same(found[name], expected[name])]
-    assert wrong == []
+    assert not wrong, f"other values: {', '.join(wrong)}"
 
 
 def _same(one: pl.Series, other: pl.Series) -> bool:

@@ -27,11 +27,13 @@ def _macd_fault(p: Parameters) -> str:
 def _kdj(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
     """K and D begin with 50 on the day before the first RSV.
 
-    Before that day RSV is taken for 50 too, which leaves them there.
+    Before that day RSV is taken for 50 too, which leaves them there; so it is where high and low
+    are one, as what is not finite would stay in both averages for good.
     """
     days = int(p["days"])
     low, high = bars.lowest(bars.low, days), bars.highest(bars.high, days)
-    rsv = ((bars.close - low) / (high - low) * 100.0).fill_nan(_START).fill_null(_START)
+    rsv = (bars.close - low) / (high - low) * 100.0
+    rsv = bars.where(rsv.is_finite(), rsv, _START)
     name = f"rsv({days})"
     bars.ready(name, rsv)
     k = bars.smoothed(name, 1.0 / p["k"])
@@ -76,7 +78,7 @@ COMPOSITE: Final = (
             "K[t] = 2/3 K[t-1] + 1/3 RSV; D[t] = 2/3 D[t-1] + 1/3 K[t]; J = 3K − 2D; "
             "K and D begin with 50"
         ),
-        source="as used in China; plain Polars",
+        source=f"as used in China; plain Polars; the extremes are {TALIB} MAX and MIN",
         units="0 to 100; J goes beyond",
         parameters={"days": 9, "k": 3, "d": 3},
         warm_up=lambda p, _: int(p["days"]) - 1,

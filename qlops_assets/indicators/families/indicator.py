@@ -54,8 +54,9 @@ class Indicator:
         recursive: Whether a value depends on the whole history, not on a window.
         exact: Whether a window gives the same bits wherever the bars before it begin. Running
             sums do not: their rounding remembers all that passed through them.
-        scale: By what a value is multiplied where all prices are multiplied by ``c``: ``"c"``,
-            ``"1"``, or ``""`` where there is no such rule.
+        scale: By what a value is multiplied where all prices are multiplied by ``c``: ``"c"`` or
+            ``"1"``.
+        scales: The same of those outputs of which it is something else.
         least: Name -> least value of the parameters that may not be 2 or must be more.
         fault: Says what is wrong with parameters together; nothing where they fit.
         note: What else a user should know.
@@ -75,6 +76,7 @@ class Indicator:
     recursive: bool = False
     exact: bool = False
     scale: str = "1"
+    scales: Mapping[str, str] = field(default_factory=dict)
     least: Parameters = field(default_factory=dict)
     fault: Callable[[Parameters], str] = lambda _: ""
     note: str = ""
@@ -82,6 +84,10 @@ class Indicator:
     def look_back(self, parameters: Parameters, output: str = "") -> int | None:
         """Return how many bars before its own a value depends on; None for the whole history."""
         return None if self.recursive else self.warm_up(parameters, output)
+
+    def scale_of(self, output: str) -> str:
+        """Return by what an output is multiplied where all prices are multiplied by ``c``."""
+        return self.scales.get(output, self.scale)
 
     def least_of(self, parameter: str) -> Number:
         """Return the least value that a parameter may have."""

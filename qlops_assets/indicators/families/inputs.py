@@ -16,6 +16,7 @@ from qlops_assets.core.columns import PRICES
 COLUMNS: Final = (*PRICES, "volume")
 # The place of a bar among its instrument's, from 0.
 PLACE: Final = "place"
+_THIRD: Final = 1.0 / 3.0
 
 
 @cache
@@ -41,8 +42,12 @@ class Inputs:
 
     @property
     def typical(self) -> pl.Expr:
-        """The mean of high, low and close."""
-        return (self.high + self.low + self.close) / 3.0
+        """The mean of high, low and close.
+
+        Not divided by 3: Polars multiplies a column by the reciprocal of a number, but divides
+        where there is one row, so that a value's last bit would depend on how many there are.
+        """
+        return (self.high + self.low + self.close) * _THIRD
 
     def ready(self, name: str, value: pl.Expr) -> pl.Expr:
         """Have an expression over rows prepared, and return its column."""
@@ -74,19 +79,24 @@ class Inputs:
         return pl.col(name)
 
     # Of these, a bar with too few before it has none; they are exact, so that the bars of another
-    # instrument before the first have no influence. To be given to ``ready``.
+    # instrument before the first have no influence. To be given to ``ready``. TA-Lib's extremes are
+    # Polars' to the bit, in a tenth of the time.
 
     def highest(self, value: pl.Expr, bars: int) -> pl.Expr:
         """Return the highest of so many bars."""
-        return self.from_place(bars - 1, value.rolling_max(bars))
+        return self.from_place(bars - 1, _talib().max(value, timeperiod=bars))
 
     def lowest(self, value: pl.Expr, bars: int) -> pl.Expr:
         """Return the lowest of so many bars."""
-        return self.from_place(bars - 1, value.rolling_min(bars))
+        return self.from_place(bars - 1, _talib().min(value, timeperiod=bars))
 
     def middle(self, bars: int) -> pl.Expr:
         """Return the middle of the range of so many bars."""
         return (self.highest(self.high, bars) + self.lowest(self.low, bars)) / 2.0
+
+    def where(self, condition: pl.Expr, value: pl.Expr, other: float) -> pl.Expr:
+        """Return a value where a condition holds, and another number elsewhere."""
+        return pl.when(condition).then(value).otherwise(other)
 
     def before(self, value: pl.Expr, bars: int) -> pl.Expr:
         """Return the value of so many bars before."""

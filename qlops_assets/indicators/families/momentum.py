@@ -100,7 +100,6 @@ MOMENTUM: Final = (
         warm_up=_less_one,
         build=_cci,
         variants=("cci_14", "cci_20"),
-        scale="",
         note="0 where the typical price did not move for n days",
     ),
 )

@@ -143,7 +143,8 @@ TREND: Final = (
             "width": "distance of the bands as a share of the middle",
             "percent": "where the close is between lower (0) and upper (1)",
         },
-        scale="bands",
+        scale="c",
+        scales={"width": "1", "percent": "1"},
         least={"width": 0.1},
         note="percent has no value where the close did not move for n days",
     ),
@@ -171,7 +172,7 @@ TREND: Final = (
             "senkou_a[t] = (tenkan + kijun)[t-26] / 2; senkou_b[t] = the same middle of 52 days, "
             "[t-26]; chikou[t] = close[t] / close[t-26] − 1"
         ),
-        source="Hosoda; plain Polars",
+        source=f"Hosoda; plain Polars; the extremes are {TALIB} MAX and MIN",
         units="price; chikou is a return",
         parameters={"conversion": 9, "base": 26, "slow": 52},
         warm_up=_ichimoku_warm_up,
@@ -191,7 +192,8 @@ TREND: Final = (
             "chikou": "close against that of 26 days before",
         },
         exact=True,
-        scale="ichimoku",
+        scale="c",
+        scales={"chikou": "1"},
         note=(
             "no value looks ahead: the spans of a day are those that were drawn there 26 days "
             "before, and the lagging span, which is drawn 26 days back, is the return since then"
