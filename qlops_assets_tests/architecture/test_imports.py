@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"qlib", "torch", "lightgbm", "xgboost", "nannyml", "shap", "lime", "lancedb", "mlflow"}
+HEAVY = {
+    *("qlib", "torch", "lightgbm", "xgboost", "nannyml", "shap", "lime", "mlflow"),
+    *("lancedb", "lance", "polars_talib", "s3fs", "botocore"),
+}
 # Nor may asking for help load what only work needs.
 ONLY_FOR_WORK = HEAVY | {
     *("dagster", "polars", "pandas", "numpy", "numba", "scipy", "pyarrow", "sqlalchemy", "uvicorn")

@@ -40,6 +40,7 @@ def seen(settings: Settings, tmp_path: Path) -> Settings:
     scan(home)
     write(folder, "q1.parquet", day_changed(rows, date(2019, 2, 13)))
     (folder / HOSTILE).write_bytes(b"garbage")
+    (folder / "pool.txt").write_text("SH600000\t2019-01-01\t2019-12-31\n")
     scan(home)
     return home
 
@@ -55,6 +56,8 @@ def test_page_names_what_was_seen_and_what_is_not_used(pages: TestClient) -> Non
     assert "1 recompressed" in page.text
     assert "none: the files say the same" in page.text
     assert "1 quarantined" in page.text
+    assert "pool.txt" in page.text
+    assert "beside the bars" in page.text
     assert "is not a readable Parquet file" in page.text
     assert "1 to be built" in page.text
     assert {"/data/snapshots/1", "/data/snapshots/2", "/data/snapshots/3"} <= page.addresses()

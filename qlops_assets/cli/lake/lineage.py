@@ -63,10 +63,10 @@ def _render_row(out: Any, found: "RowLineage") -> None:
     )
     files = bars.add(f"files      of snapshot {', '.join(map(str, found.snapshots))}")
     for file in found.files[:_FILES_SHOWN]:
-        files.add(f"{_plain(file.path)}  xxh3_128 {file.digest}, modified {file.modified_at[:19]}")
+        files.add(f"{_plain(file.path)}  xxh3_128 {file.digest[:12]}, modified {file.modified_at[:16]}")
     if len(found.files) > _FILES_SHOWN:
         files.add(f"and {len(found.files) - _FILES_SHOWN} more: --json lists them all")
-    out.print(tree)
+    out.print(tree, soft_wrap=False)  # a tree's lines would be cut at the edge
     out.print(f"trained on this column: {', '.join(found.models) or 'no registered model'}")
 
 
@@ -79,7 +79,8 @@ def _plain(text: str) -> str:
 def _render_file(out: Any, path: str, uses: "list[VersionUse]") -> None:
     from rich.table import Table
 
-    table = Table("#", "seen (UTC)", "what", "xxh3_128", "touched months", "models", box=None)
+    table = Table("#", "seen (UTC)", "what", "xxh3_128", "touched months", box=None)
+    table.add_column("models", overflow="fold")
     for use in reversed(uses):
         version = use.version
         table.add_row(
@@ -90,5 +91,6 @@ def _render_file(out: Any, path: str, uses: "list[VersionUse]") -> None:
             shortened(version.change.months),
             "\n".join(use.models) or "none",
         )
-    out.print(f"{path}: {len(uses)} versions and the models that were trained on them")
+    versions = "1 version" if len(uses) == 1 else f"{len(uses)} versions"
+    out.print(f"{path}: {versions} and the models that were trained on them")
     out.print(table)

@@ -118,5 +118,6 @@ def _render_file(out: Any, path: str, history: "list[FileVersion]") -> None:
             f"{file.modified_at:%m-%d %H:%M:%S}" if file else "–",
             f"{shortened(version.change.months)}; {len(version.change.instruments):,} instruments",
         )
-    out.print(f"{path}: {len(history)} versions, the newest first")
+    count = "1 version" if len(history) == 1 else f"{len(history)} versions, the newest first"
+    out.print(f"{path}: {count}")
     out.print(table)

@@ -86,6 +86,15 @@ def _manifest(manifest: "Manifest") -> dict[str, Any]:
                 :FILES_SHOWN
             ]
         ],
+        "beside": [
+            {
+                "path": file.path,
+                "digest": file.digest,
+                "size": file.size,
+                "modified_at": file.modified_at.isoformat(),
+            }
+            for file in manifest.others
+        ],
         "quarantined": [{"path": q.path, "reason": q.reason} for q in manifest.quarantined],
         "waiting": [{"path": w.path, "reason": w.reason} for w in manifest.waiting],
         "held": manifest.held,
