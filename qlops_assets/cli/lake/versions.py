@@ -29,22 +29,9 @@ def versions(shell: Shell, *, limit: int, path: str | None) -> None:
     heads = [store.head(number) for number in numbers[-limit:]]
     document = {
         "kept": len(numbers),
-        "snapshots": [_document(head) for head in reversed(heads)],
+        "snapshots": [head.document() for head in reversed(heads)],
     }
     shell.emit(document, lambda out: _render(out, heads, len(numbers)))
-
-
-def _document(head: "SnapshotHead") -> dict[str, Any]:
-    return {
-        "snapshot": head.number,
-        "known_at": head.known_at.isoformat(),
-        "digest": head.digest,
-        "files": head.files,
-        "rows": head.rows,
-        "changes": dict(head.changes),
-        "touched_months": list(head.touched_months),
-        "touched_instruments": head.touched_instruments,
-    }
 
 
 def _render(out: Any, heads: "list[SnapshotHead]", kept: int) -> None:

@@ -60,6 +60,19 @@ class SnapshotHead:
         """Return plain JSON values."""
         return {**asdict(self), "known_at": self.known_at.isoformat()}
 
+    def document(self) -> dict[str, Any]:
+        """Return what people and programs are told of it, by the words of every document."""
+        return {
+            "snapshot": self.number,
+            "known_at": self.known_at.isoformat(),
+            "digest": self.digest,
+            "files": self.files,
+            "rows": self.rows,
+            "changes": dict(self.changes),
+            "touched_months": list(self.touched_months),
+            "touched_instruments": self.touched_instruments,
+        }
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "SnapshotHead":
         """Return the head that ``to_json`` described."""

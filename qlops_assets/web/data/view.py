@@ -103,17 +103,7 @@ def _manifest(manifest: "Manifest") -> dict[str, Any]:
 
 def head_document(head: "SnapshotHead") -> dict[str, Any]:
     """Return a snapshot without its files."""
-    return {
-        "snapshot": head.number,
-        "known_at": head.known_at.isoformat(),
-        "digest": head.digest,
-        "files": head.files,
-        "rows": head.rows,
-        "changes": dict(head.changes),
-        "touched_months": list(head.touched_months),
-        "touched": spans(head.touched_months),
-        "touched_instruments": head.touched_instruments,
-    }
+    return {**head.document(), "touched": spans(head.touched_months)}
 
 
 def spans(months: Sequence[str]) -> str:
