@@ -63,7 +63,8 @@ def _render_row(out: Any, found: "RowLineage") -> None:
     )
     files = bars.add(f"files      of snapshot {', '.join(map(str, found.snapshots))}")
     for file in found.files[:_FILES_SHOWN]:
-        files.add(f"{_plain(file.path)}  xxh3_128 {file.digest[:12]}, modified {file.modified_at[:16]}")
+        seen = f"xxh3_128 {file.digest[:12]}, modified {file.modified_at[:16]}"
+        files.add(f"{_plain(file.path)}  {seen}")
     if len(found.files) > _FILES_SHOWN:
         files.add(f"and {len(found.files) - _FILES_SHOWN} more: --json lists them all")
     out.print(tree, soft_wrap=False)  # a tree's lines would be cut at the edge
