@@ -25,7 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "indicator": ("indicators.commands:indicator", "Technical indicators: list, show, check."),
     "features": (
         "features.commands:features",
-        "The feature table: status, versions, as-of, compact, untag.",
+        "The feature table: refresh, status, versions, as-of, compact, untag.",
     ),
     "models": ("models:models", "Registered model versions: list, show, history."),
     "deploy": ("deploy:deploy", "Bring a model version into an environment."),

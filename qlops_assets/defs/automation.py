@@ -3,7 +3,8 @@
 - ``source_files_changed`` (sensor): new or changed files → ``raw_bars``, ``bars`` of their months
 - ``automation`` (declarative): changed ``bars`` → ``alpha158_factors``, ``custom_factors`` and
   ``indicator_features`` of the months that see them; changed definitions or engine → all their
-  months; changed rows of these → ``feature_table`` of their months
+  months; together with these, or where their rows changed otherwise, ``feature_table`` of their
+  months
 - ``weekly_factor_report`` (schedule): Saturdays, factor rows without a report → ``factor_report``
 - ``weekly_retention`` (schedule): Sundays, where ``[retention]`` lets old versions of files go
 - ``weekly_compaction`` (schedule): Sundays, the feature table's files and old versions
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from qlops_assets.defs.conditions import LOOK_EVERY_S
 from qlops_assets.defs.factors.report_asset import REPORT_JOB
 from qlops_assets.defs.factors.report_schedule import weekly_factor_report
 from qlops_assets.defs.features.assets import COMPACTION_JOB, SETS, weekly_compaction
@@ -82,7 +84,7 @@ def build_automation(partitions: Partitions) -> list[dg.SensorDefinition]:
             "automation",
             target=dg.AssetSelection.assets(*SETS, "feature_table"),
             default_status=dg.DefaultSensorStatus.RUNNING,
-            minimum_interval_seconds=30,
+            minimum_interval_seconds=LOOK_EVERY_S,
         ),
     ]
 

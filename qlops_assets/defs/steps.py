@@ -1,15 +1,18 @@
 """What surrounds every asset's work: journal events, metering, errors in the user's words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.metering import Meter
 from qlops_assets.defs.platform import PIPELINE_TOPIC, Platform
+
+T = TypeVar("T")
+_MOST_ROUNDS: Final = 3
 
 
 @dataclass
@@ -54,6 +57,30 @@ def step(
         PIPELINE_TOPIC, "step_finished", {**facts, **cost, **_plain(running.facts)}
     )
     running.facts.update(cost)
+
+
+def until_current(
+    build: Callable[[Sequence[str]], T],
+    behind: Callable[[Sequence[str]], Sequence[str]],
+    months: Sequence[str],
+) -> list[T]:
+    """Build months, and again those whose inputs changed while they were built.
+
+    Automation looks at the order of materializations: a change that comes after the inputs were
+    read, and before the rows are materialized, would be taken for one that they contain.
+
+    Args:
+        build: Builds months.
+        behind: Returns those of the months that are not of their present inputs.
+        months: All that are wanted.
+
+    Returns:
+        What ``build`` gave each time.
+    """
+    built = [build(months)]
+    while len(built) < _MOST_ROUNDS and (again := behind(months)):
+        built.append(build(again))
+    return built
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

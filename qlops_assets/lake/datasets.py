@@ -77,21 +77,27 @@ class MonthlyDataset:
         Rows are sorted by instrument and date; NaN is written as null, the one word for missing.
 
         Raises:
-            LakeError: a row is not of this month, or two rows have the same key.
+            LakeError: a row is not of this month, two rows have the same key, or there is no room
+                on the disk; the month is as it was.
         """
         rows = self._checked(month, frame.with_columns(pl.selectors.float().fill_nan(None)))
         path = self._path(month)
         digest = content_digest(rows)
         facts: dict[str, Any] = {"digest": digest, "inputs": inputs, "code": code}
         facts |= {"rows": rows.height, "expressions": dict(expressions or {})}
-        with replacing(path) as temporary:
-            rows.write_parquet(
-                temporary,
-                compression="zstd",
-                compression_level=1,
-                metadata={_METADATA_KEY: json.dumps(facts)},
-            )
-            size = temporary.stat().st_size
+        try:
+            with replacing(path) as temporary:
+                rows.write_parquet(
+                    temporary,
+                    compression="zstd",
+                    compression_level=1,
+                    metadata={_METADATA_KEY: json.dumps(facts)},
+                )
+                size = temporary.stat().st_size
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise LakeError(
+                f"{self.name}: {month} cannot be written to {path} ({error}); it is as it was"
+            ) from error
         return PartitionInfo(month, size, path, **facts)
 
     def _checked(self, month: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -72,7 +72,7 @@ def scan(
     with locked(scan_lock(settings)):
         try:
             return _Scan(settings, clock or SystemClock()).run(progress or Unreported())
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise LakeError(
                 f"{_folder(settings)}: cannot be written ({error}); what was known of the source "
                 "stays as it was"

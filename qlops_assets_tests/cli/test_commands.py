@@ -214,7 +214,8 @@ def test_second_main_job_in_a_home_is_refused(qlops: Qlops, source: Path, tmp_pa
         said = qlops("demo", "--bars", str(source), "--json")
     assert said.status == 1
     assert said.document["kind"] == "HomeBusyError"
-    assert "another `qlops demo` is at work on this home; wait" in said.document["error"]
+    busy = "another `qlops demo` or `qlops features refresh` is at work on this home; wait"
+    assert busy in said.document["error"]
 
 
 def test_serve_on_a_taken_port_says_which(qlops: Qlops, home: Settings) -> None:

@@ -21,7 +21,7 @@ SUBCOMMANDS = {
     ],
     "factor": ["check", "list", "add", "remove", "report", "select"],
     "indicator": ["list", "show", "check"],
-    "features": ["status", "versions", "as-of", "compact", "untag"],
+    "features": ["refresh", "status", "versions", "as-of", "compact", "untag"],
     "models": ["list", "show", "history"],
 }
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from qlops_assets.cli.demo.main_job import MainJob
-from qlops_assets.cli.instance import Runs
 from qlops_assets.core.errors import CustomFactorError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
@@ -27,10 +26,9 @@ class Stages:
         said: list[str] = []
         settings = replace(self.settings, factors=factors)
         journal = Journal(settings.journal_url)
-        job = MainJob(settings, journal, said.append, operator="mei", idle_minutes=None)
+        job = MainJob(settings, said.append, journal, operator="mei", idle_minutes=None)
         job.require_own_features()
         job.scan()
-        job._runs = Runs(settings)
         job.build_bars()
         job.build_factors()
         return [text for text in said if "factors" in text]

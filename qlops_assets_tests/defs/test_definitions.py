@@ -71,7 +71,8 @@ def test_every_asset_says_what_it_is(definitions: dg.Definitions, asset: str) ->
 def test_every_check_says_what_it_looks_for(definitions: dg.Definitions) -> None:
     checks = [s for a in definitions.resolve_asset_graph().assets_defs for s in a.check_specs]
     assert {str(s.key.asset_key.to_user_string()) for s in checks} == {
-        *("bars", "alpha158_factors", "custom_factors", "factor_report", "model_evaluation")
+        *("bars", "alpha158_factors", "custom_factors", "indicator_features"),
+        *("factor_report", "model_evaluation"),
     }
     assert [s.name for s in checks if not s.description] == []
 

@@ -244,3 +244,18 @@ def test_restated_bars_ask_for_their_month_and_all_later_ones(lived: Bench) -> N
     lived.run(JOB, "2019-04", "2019-06")
     assert automation.requested(lived) == []
     assert_store_is_whole(lived)
+
+
+def test_indicator_without_values_is_a_warning_that_names_it(lived: Bench) -> None:
+    def check_of(result: Any) -> dg.AssetCheckEvaluation:
+        (found,) = result.get_asset_check_evaluations()
+        return found
+
+    well = check_of(lived.run(JOB, "2019-04", "2019-05"))
+    assert (well.passed, well.description) == (True, "nothing is")
+    never = with_indicators(lived, "rsi_14", never="Log(0-$close)")
+    found = check_of(never.run(JOB, "2019-04", "2019-05"))
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description == "missing: never 100%"
+    lived.run(JOB, HALF_YEAR[0], HALF_YEAR[-1])
+    assert_store_is_whole(lived)

@@ -1,32 +1,19 @@
 """Runs the main job with progress, and puts its summary together."""
 
-import fcntl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from qlops_assets.cli.demo.alone import alone
 from qlops_assets.cli.demo.main_job import MainJob, operator_name, stage_costs
 from qlops_assets.cli.demo.watching import progress_shown
 from qlops_assets.cli.shell import Shell
 from qlops_assets.cli.summary import render_summary
-from qlops_assets.core.errors import QlopsError, SettingsError
+from qlops_assets.core.errors import SettingsError
 from qlops_assets.core.settings import Settings
 
 TOP = 10
-
-
-class HomeBusyError(QlopsError):
-    """Another process runs the main job of this home."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        super().__init__(
-            f"{home}: another `qlops demo` is at work on this home; wait for it, or give another "
-            "--home"
-        )
 
 
 def run_demo(shell: Shell, options: Mapping[str, Any]) -> None:
@@ -48,27 +35,15 @@ def run_demo(shell: Shell, options: Mapping[str, Any]) -> None:
         log.print("[yellow]simulated market: generated prices with a planted signal[/yellow]")
     job = MainJob(
         settings,
-        shell.journal,
         say=lambda text: log.print(text, markup=False),
+        journal=shell.journal,
         operator=str(options["operator"] or operator_name()),
         idle_minutes=options["idle_minutes"],
     )
-    with _alone(settings.home), progress_shown(shell):
+    with alone(settings.home), progress_shown(shell):
         version = job.run()
     document = summary(shell, version, job.skipped, wall_s=time.monotonic() - started)
     shell.emit(document, lambda console: render_summary(console, document))
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Hold the home's main job, which the system lets go when a process dies."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "demo.lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HomeBusyError(home) from error
-        yield
 
 
 def _with_options(settings: Settings, options: Mapping[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""``qlops features``: what the feature table holds, its versions, its clean-up."""
+"""``qlops features``: the feature table brought up to date, its versions, its clean-up."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 @click.group()
 def features() -> None:
     """The feature table: factors and indicators by date and instrument, in versions."""
+
+
+@features.command()
+@click.option("--months", help="Only these: 2026-03, or a span such as 2026-01..2026-03.")
+@command
+def refresh(shell: Shell, months: str | None) -> None:
+    """Bring factors, indicators and the table up to date with the bars; only what is behind.
+
+    The runs are those of the home's Dagster instance: its history tells of them.
+    """
+    from qlops_assets.cli.features.refreshing import render_refresh, run_refresh
+
+    document = run_refresh(shell, months)
+    shell.emit(document, lambda out: render_refresh(out, document))
 
 
 @features.command()
@@ -38,7 +52,8 @@ def status(shell: Shell) -> None:
         else:
             _render_version(out, kept[-1])
             tags = ", ".join(f"{name} → {number}" for name, number in document["tags"].items())
-            out.print(f"kept        {len(kept)} versions, {document['bytes'] / 1e6:,.1f} MB")
+            versions = "1 version" if len(kept) == 1 else f"{len(kept)} versions"
+            out.print(f"kept        {versions}, {document['bytes'] / 1e6:,.1f} MB")
             out.print(f"tags        {tags or 'none'}")
         if behind:
             shown = ", ".join(behind[:5]) + (" …" if len(behind) > 5 else "")
@@ -62,7 +77,8 @@ def versions(shell: Shell) -> None:
     def render(out: Any) -> None:
         from rich.table import Table
 
-        table = Table("#", "published (UTC)", "rows", "columns", "months", "why", "tags")
+        table = Table("#", "published (UTC)", "rows", "columns", "months", "why")
+        table.add_column("tags", overflow="fold")
         for p in kept:
             table.add_row(
                 str(p.number),

@@ -7,16 +7,21 @@ import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.settings import Settings
-from qlops_assets.defs.conditions import WHEN_BARS_OR_DEFINITIONS_CHANGED, bars_looking_back
+from qlops_assets.defs.conditions import (
+    BEFORE_CHECKS,
+    WHEN_BARS_OR_DEFINITIONS_CHANGED,
+    bars_looking_back,
+)
 from qlops_assets.defs.factors.checks import missing_check_result, missing_check_specs
 from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
-from qlops_assets.defs.steps import step
+from qlops_assets.defs.steps import step, until_current
 from qlops_assets.defs.versions import published
 from qlops_assets.factors.alpha158_names import ALPHA158_LOOK_BACK_DAYS
 from qlops_assets.factors.sets import (
     ALPHA158,
     CUSTOM,
+    ROWS,
     WHOLE_HISTORY_MONTHS,
     custom_set,
     engine_version,
@@ -46,8 +51,9 @@ def _alpha158_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefi
         owners=OWNERS,
         code_version=f"alpha158-{engine_version(settings)}",
         automation_condition=WHEN_BARS_OR_DEFINITIONS_CHANGED,
+        op_tags=BEFORE_CHECKS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=missing_check_specs(ALPHA158),
+        check_specs=missing_check_specs(ROWS[ALPHA158]),
     )
     def alpha158_factors(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
@@ -73,8 +79,9 @@ def _custom_asset(partitions: Partitions, settings: Settings) -> dg.AssetsDefini
         code_version=code_version,
         metadata=metadata,
         automation_condition=WHEN_BARS_OR_DEFINITIONS_CHANGED,
+        op_tags=BEFORE_CHECKS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=missing_check_specs(CUSTOM),
+        check_specs=missing_check_specs(ROWS[CUSTOM]),
     )
     def custom_factors(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
@@ -107,13 +114,19 @@ def _factor_rows(
     context: dg.AssetExecutionContext, platform: Platform, name: str
 ) -> Iterator[dg.MaterializeResult]:
     from qlops_assets.factors.sets import factor_set
-    from qlops_assets.factors.store import build_factors
+    from qlops_assets.factors.store import build_factors, stale_months
 
     months = months_of(context.partition_keys)
-    settings = platform.settings
+    settings, progress = platform.settings, platform.progress()
     with step(context, platform, {"months": len(months)}) as running:
         factors = factor_set(settings, name)
-        reports = build_factors(settings, factors, months, progress=platform.progress())
+        reports: dict[str, FactorReport] = {}
+        for built in until_current(
+            lambda some: build_factors(settings, factors, some, progress=progress),
+            lambda some: stale_months(settings, factors, some) if factors.expressions else [],
+            months,
+        ):
+            reports |= built
         running.facts.update(
             factors=len(factors.expressions),
             rows=sum(r.partition.rows for r in reports.values()),

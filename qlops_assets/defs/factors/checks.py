@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
+from qlops_assets.defs.conditions import WITH_ITS_ROWS
 from qlops_assets.defs.partitions import months_of_run
 from qlops_assets.defs.platform import PIPELINE_TOPIC, Platform
 from qlops_assets.factors.sets import ALPHA158, CUSTOM, ROWS
@@ -36,14 +37,23 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     return [_agreement_check(name) for name in (ALPHA158, CUSTOM)]
 
 
-def missing_check_specs(name: str) -> list[dg.AssetCheckSpec]:
-    """Return what a set's own step says of its rows."""
-    text = "Every factor has a value in half of its rows or more."
-    return [dg.AssetCheckSpec(MISSING_CHECK, asset=ROWS[name], description=text)]
+def missing_check_specs(rows: str, check: str = MISSING_CHECK) -> list[dg.AssetCheckSpec]:
+    """Return what the own step of factors or indicators says of its rows."""
+    text = "Every column has a value in half of its rows or more."
+    return [
+        dg.AssetCheckSpec(
+            check,
+            asset=rows,
+            description=text,
+            automation_condition=WITH_ITS_ROWS,
+        )
+    ]
 
 
-def missing_check_result(reports: "Mapping[str, FactorReport]") -> dg.AssetCheckResult:
-    """Return whether some factor has no value in most of the rows just written."""
+def missing_check_result(
+    reports: "Mapping[str, FactorReport]", check: str = MISSING_CHECK
+) -> dg.AssetCheckResult:
+    """Return whether some column has no value in most of the rows just written."""
     from qlops_assets.factors.missing import mostly_missing
 
     shares = mostly_missing(reports.values())
@@ -51,10 +61,10 @@ def missing_check_result(reports: "Mapping[str, FactorReport]") -> dg.AssetCheck
     more = f" and {len(shares) - _NAMED} more" if len(shares) > _NAMED else ""
     return dg.AssetCheckResult(
         passed=not shares,
-        check_name=MISSING_CHECK,
+        check_name=check,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"missing: {', '.join(first)}{more}" if shares else "no factor is",
-        metadata={"factors": len(shares), "examples": dg.MetadataValue.json(first)},
+        description=f"missing: {', '.join(first)}{more}" if shares else "nothing is",
+        metadata={"columns": len(shares), "examples": dg.MetadataValue.json(first)},
     )
 
 

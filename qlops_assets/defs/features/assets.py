@@ -5,10 +5,10 @@ from typing import Final
 
 import dagster as dg
 
-from qlops_assets.defs.conditions import WHEN_ROWS_CHANGED
+from qlops_assets.defs.conditions import BEFORE_CHECKS, WHEN_ROWS_CHANGED
 from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
-from qlops_assets.defs.steps import step
+from qlops_assets.defs.steps import step, until_current
 from qlops_assets.defs.versions import published
 
 GROUP = "features"
@@ -29,6 +29,7 @@ def build_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         owners=OWNERS,
         code_version="1",
         automation_condition=WHEN_ROWS_CHANGED,
+        op_tags=BEFORE_CHECKS,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def feature_table(
@@ -52,18 +53,22 @@ def _refreshed(
     months = months_of(context.partition_keys)
     store = FeatureStore(platform.settings)
     with step(context, platform, {"months": len(months)}) as running:
-        report = store.refresh(months, progress=platform.progress())
+        reports = until_current(
+            lambda some: store.refresh(some, progress=platform.progress()),
+            store.stale_months,
+            months,
+        )
         version = store.latest()
         running.facts.update(
-            version=report.version,
-            months_changed=len(report.months),
-            rows_inserted=report.merged.inserted,
-            rows_updated=report.merged.updated,
-            rows_deleted=report.merged.deleted,
-            rewritten=report.rewritten,
+            version=reports[-1].version,
+            months_changed=len({month for report in reports for month in report.months}),
+            rows_inserted=sum(report.merged.inserted for report in reports),
+            rows_updated=sum(report.merged.updated for report in reports),
+            rows_deleted=sum(report.merged.deleted for report in reports),
+            rewritten=any(report.rewritten for report in reports),
             columns=len(version.columns) if version else 0,
-            columns_added=", ".join(report.added) or "none",
-            columns_removed=", ".join(report.removed) or "none",
+            columns_added=", ".join(n for report in reports for n in report.added) or "none",
+            columns_removed=", ".join(n for report in reports for n in report.removed) or "none",
             simulated=platform.settings.source.is_simulated,
         )
     yield from published(

@@ -1,21 +1,31 @@
 """``indicator_features``: technical indicators and the user's own, by month."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.settings import Settings
-from qlops_assets.defs.conditions import WHEN_BARS_OR_DEFINITIONS_CHANGED, bars_looking_back
+from qlops_assets.defs.conditions import (
+    BEFORE_CHECKS,
+    WHEN_BARS_OR_DEFINITIONS_CHANGED,
+    bars_looking_back,
+)
+from qlops_assets.defs.factors.checks import missing_check_result, missing_check_specs
 from qlops_assets.defs.partitions import Partitions, months_of
 from qlops_assets.defs.platform import Platform
-from qlops_assets.defs.steps import step
+from qlops_assets.defs.steps import step, until_current
 from qlops_assets.defs.versions import published
 from qlops_assets.factors.sets import WHOLE_HISTORY_MONTHS
 
+if TYPE_CHECKING:
+    from qlops_assets.lake.datasets import PartitionInfo
+
 GROUP = "indicators"
 OWNERS = ["team:quant-research"]
+ROWS: Final = "indicator_features"
+MISSING_CHECK: Final = "no_indicator_mostly_missing"
 
 
 def build_assets(partitions: Partitions, settings: Settings) -> list[dg.AssetsDefinition]:
@@ -31,7 +41,9 @@ def build_assets(partitions: Partitions, settings: Settings) -> list[dg.AssetsDe
         code_version=code,
         metadata=metadata,
         automation_condition=WHEN_BARS_OR_DEFINITIONS_CHANGED,
+        op_tags=BEFORE_CHECKS,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=missing_check_specs(ROWS, MISSING_CHECK),
     )
     def indicator_features(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
@@ -63,13 +75,23 @@ def _definitions(settings: Settings) -> tuple[str, dict[str, Any]]:
 def _indicator_rows(
     context: dg.AssetExecutionContext, platform: Platform
 ) -> Iterator[dg.MaterializeResult]:
-    from qlops_assets.indicators.store import build_indicators, code_version, column_names
+    from qlops_assets.indicators.missing import stored_reports
+    from qlops_assets.indicators.sets import code_version, column_names
+    from qlops_assets.indicators.store import build_indicators, stale_months
 
     months, settings = months_of(context.partition_keys), platform.settings
+    progress = platform.progress()
     with step(context, platform, {"months": len(months)}) as running:
-        built = build_indicators(settings, months, progress=platform.progress())
+        names = column_names(settings)
+        built: dict[str, PartitionInfo] = {}
+        for some in until_current(
+            lambda wanted: build_indicators(settings, wanted, progress=progress),
+            lambda wanted: stale_months(settings, wanted) if names else [],
+            months,
+        ):
+            built |= some
         running.facts.update(
-            indicators=len(column_names(settings)),
+            indicators=len(names),
             rows=sum(info.rows for info in built.values()),
             definitions=code_version(settings),
             simulated=settings.source.is_simulated,
@@ -82,4 +104,5 @@ def _indicator_rows(
             month: {"rows_of_month": info.rows, "digest": info.digest}
             for month, info in built.items()
         },
+        checks=[missing_check_result(stored_reports(settings, built), MISSING_CHECK)],
     )

@@ -6,6 +6,7 @@ import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
 from qlops_assets.core.months import contiguous_spans, months_between
+from qlops_assets.defs.conditions import LOOK_EVERY_S
 from qlops_assets.defs.partitions import Partitions, month_range_tags, months_of
 from qlops_assets.defs.platform import Platform
 
@@ -20,7 +21,7 @@ def build_sensors(partitions: Partitions) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         job_name=BARS_JOB,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=LOOK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Scans the source; a new or changed file materializes the months it touches.",
     )
