@@ -59,8 +59,8 @@ def test_refused_source_does_not_become_the_home_s(place: Journey, demo: Demo) -
 
 
 def test_empty_folder_says_what_it_found(place: Journey, demo: Demo) -> None:
-    (place.source / "bars.csv").write_text("instrument,date\n")
-    assert "found no Parquet file, but 1 .csv; accepted is" in refused(demo())
+    (place.source / "bars.xls").write_bytes(b"no Parquet")
+    assert "found no Parquet file, but 1 .xls; accepted is" in refused(demo())
 
 
 def test_truncated_file_alone_is_refused_with_its_reason(place: Journey, demo: Demo) -> None:
