@@ -6,7 +6,7 @@ alone takes longer to import than ``qlops --help`` may take to answer.
 
 from typing import TYPE_CHECKING, Any
 
-from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings import Settings, keep_freed_memory
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -23,6 +23,7 @@ def build_definitions(settings: Settings) -> "dg.Definitions":
     """
     import warnings
 
+    keep_freed_memory()
     import dagster as dg
 
     with warnings.catch_warnings():

@@ -20,7 +20,7 @@ from qlops_assets_tests.features.test_store import change, everything, joined, s
 
 ROOT = Path(__file__).parents[2]
 OURS = {"writer-1": "2019-05", "writer-2": "2020-03"}
-ROUNDS = 5
+ROUNDS = 3
 WORKER = """
 import json, sys
 from dataclasses import replace

@@ -21,7 +21,7 @@ from qlops_assets_tests.support.small_disk import SmallDisk, small_disk
 
 MONTH = "2020-08"
 FULL = r"[Nn]o space left|[Dd]isk .*full|os error 28"
-LEFT = [0, 4, 64, 128, 256, 512, 1024, 2048, 4096, 8192]  # kilobytes
+LEFT = [0, 4, 64, 256, 1024, 2048, 4096]  # kilobytes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A table that is written all the time, and its writer killed at any moment; and two writers."""
+"""A table that is written all the time, and its writer killed at any moment."""
 
 import random
 import signal
@@ -105,32 +105,6 @@ def test_fifteen_kills_leave_the_last_good_version_and_nothing_half_visible(
     store.refresh()
     store.compact()
     assert same(everything(store.latest()), joined(own_market))
-
-
-def test_two_writers_take_turns_and_readers_see_whole_versions_only(own_market: Settings) -> None:
-    chance = random.Random(9)
-    some_change(own_market, chance)
-    expected, before = joined(own_market), everything(FeatureStore(own_market).latest())
-    writers = [worker(own_market, compact=True) for _ in range(2)]
-    for process in writers:
-        assert process.stdout is not None
-        process.stdout.readline()
-    for process in writers:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    seen = 0
-    while any(process.poll() is None for process in writers):
-        rows = everything(FeatureStore(own_market).latest())
-        assert same(rows, before) or same(rows, expected)
-        seen += 1
-    assert seen
-    assert [process.wait(30) for process in writers] == [0, 0]
-    for process in writers:
-        process.communicate()
-    store = FeatureStore(own_market)
-    assert same(everything(store.latest()), expected)
-    assert store.stale_months() == []
 
 
 def test_rows_half_written_before_a_source_went_back_are_not_seen(own_market: Settings) -> None:
