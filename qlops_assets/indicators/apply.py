@@ -61,6 +61,9 @@ def built_in(
 ) -> pl.DataFrame:
     """Return indicators of ours for a bars frame; the rest is as for :func:`indicators`."""
     market = Market.of(bars, since)
+    if since is None:
+        values = _values(market, wanted, None, dtype)
+        return market.keys.hstack(values.select(one.name for one in wanted))
     exact = [one for one in wanted if one.indicator.exact]
     others = [one for one in wanted if not one.indicator.exact]
     reach = max((one.warm_up for one in exact), default=0)
