@@ -8,8 +8,10 @@ import time
 import psutil
 import pytest
 
+# Whoever runs the tests may ignore signals, which children inherit: these must be as usual here.
 PARENT = """
-import multiprocessing, time
+import multiprocessing, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from concurrent.futures import ProcessPoolExecutor
 from qlops_assets.factors.worker import live_with_parent
 
