@@ -12,7 +12,7 @@ from typing import Final
 
 from qlops_assets.core.errors import IndicatorError, nearest
 from qlops_assets.indicators.families.catalog import INDICATORS
-from qlops_assets.indicators.families.indicator import MOST, Indicator, Number, Parameters
+from qlops_assets.indicators.families.indicator import MOST, Indicator, Number
 
 DEFAULT_NAMES: Final[tuple[str, ...]] = tuple(
     name for indicator in INDICATORS.values() for name in indicator.variants
@@ -134,17 +134,6 @@ def described(indicator: Indicator) -> str:
         parts.append("|".join(outputs) if "" not in indicator.outputs else f"[{'|'.join(outputs)}]")
     defaults = ", ".join(f"{name} {value:g}" for name, value in indicator.parameters.items())
     return f"written {'_'.join(parts)}" + (f"; defaults: {defaults}" if defaults else "")
-
-
-def number_word(value: Number) -> str:
-    """Return a number as names write it: ``2``, ``0p02``."""
-    return f"{value:.9f}".rstrip("0").rstrip(".").replace(".", "p")  # the most digits a name has
-
-
-def full_name(family: Indicator, parameters: Parameters, output: str = "") -> str:
-    """Return the name that gives every parameter."""
-    words = [family.name, *(number_word(parameters[name]) for name in family.parameters), output]
-    return "_".join(word for word in words if word)
 
 
 def _unknown(name: str, indicator: Indicator | None = None) -> IndicatorError:

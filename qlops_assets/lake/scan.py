@@ -5,7 +5,7 @@ was seen is a snapshot besides.
 """
 
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import polars as pl
@@ -232,9 +232,12 @@ class _Scan:
 
     def _look_at_folders(self) -> None:
         """Quarantine files in whose place there is a folder now, unless bars are in it."""
-        for name in self._old.keys() - self._found.keys():
-            below = any(found.startswith(f"{name}/") for found in self._found)
-            if not below and self._root.place.is_folder(self._root.below + name):
+        gone = self._old.keys() - self._found.keys()
+        if not gone:
+            return
+        with_bars = {str(above) for name in self._found for above in PurePosixPath(name).parents}
+        for name in gone - with_bars:
+            if self._root.place.is_folder(self._root.below + name):
                 self._bad[name] = self._unreadable(name, "is a folder now, without bars in it")
 
     def _unreadable(self, name: str, reason: str) -> QuarantinedFile:

@@ -18,10 +18,9 @@ from qlops_assets.indicators.names import (
     column,
     columns,
     described,
-    full_name,
     is_indicator,
-    number_word,
 )
+from qlops_assets_tests.support.indicator_names import full_name, number_word
 
 FAMILIES = list(INDICATORS.values())
 OF_FAMILIES = pytest.mark.parametrize("family", FAMILIES, ids=list(INDICATORS))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from qlops_assets.core.atomic import sync
@@ -49,7 +49,7 @@ class Bucket:
 
     def is_folder(self, name: str) -> bool:
         """Whether there are objects below that name."""
-        return any(found.startswith(f"{name}/") for found in self._objects)
+        return name in self._folders
 
     def stamp(self, name: str) -> Stamp:
         """Return the stamp of an object, as listed."""
@@ -105,6 +105,10 @@ class Bucket:
         files = {path[start:]: info for path, info in found.items() if info["type"] == "file"}
         # An object named like the prefix itself, or ending in /, marks a folder in some tools.
         return {name: info for name, info in files.items() if all(name.split("/"))}
+
+    @cached_property
+    def _folders(self) -> set[str]:
+        return {str(above) for name in self._objects for above in PurePosixPath(name).parents}
 
     @contextmanager
     def _told_as_oserror(self) -> Iterator[None]:
