@@ -8,9 +8,10 @@ from typing import Final
 import polars as pl
 
 from qlops_assets.indicators.families.inputs import Inputs
-from qlops_assets.indicators.market import GROUP, TRADED, Market
+from qlops_assets.indicators.market import GROUP, Market
 from qlops_assets.indicators.names import DEFAULT_NAMES, Column, columns
 from qlops_assets.indicators.own import OwnIndicator
+from qlops_assets.indicators.placing import placed
 
 _BLOCK_ROWS: Final = 250_000  # bounds what is in memory beside the result
 _DTYPE: Final = pl.Float64
@@ -105,17 +106,15 @@ def _values(
         return pl.DataFrame()
     plan = _Plan.of(wanted)
     blocks = market.blocks(_BLOCK_ROWS, before) or [market.bars.clear()]
-    value = pl.col(list(plan.outputs))
-    # TA-Lib marks what is missing by NaN.
-    finite = pl.when(pl.col(TRADED) & value.is_finite()).then(value).cast(dtype)
-    parts = market.rows(_block(market, plan, block) for block in blocks)
-    return pl.concat([part.lazy().select(finite).collect() for part in parts], rechunk=False)
+    parts = (_block(market, plan, block) for block in blocks)
+    return placed(market, parts, list(plan.outputs), dtype)
 
 
 def _block(market: Market, plan: _Plan, block: pl.DataFrame) -> pl.DataFrame:
     inputs = plan.inputs
-    rows = block.lazy().with_columns(**inputs.prepared).collect()
+    # Not as lazy queries: these are planned for one thread.
+    rows = block.with_columns(**inputs.extremes).with_columns(**inputs.prepared)
     if inputs.series:
-        grouped = rows.lazy().group_by(GROUP, maintain_order=True).agg(**inputs.series).collect()
+        grouped = rows.group_by(GROUP, maintain_order=True).agg(**inputs.series)
         rows = rows.hstack(grouped.select(pl.col(list(inputs.series)).explode()))
-    return rows.filter(market.is_wanted(rows)).lazy().select(**plan.outputs).collect()
+    return rows.filter(market.is_wanted(rows)).select(**plan.outputs)

@@ -1,6 +1,5 @@
 """The bars that indicators are computed from: an instrument's traded days, one behind the other."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -14,7 +13,6 @@ from qlops_assets.core.errors import IndicatorError
 from qlops_assets.indicators.families.inputs import COLUMNS, PLACE
 
 GROUP: Final = "group"
-TRADED: Final = "is traded"
 _TEXT: Final = (pl.String, pl.Categorical, pl.Enum)
 
 
@@ -31,21 +29,13 @@ class Market:
         starts: Where each instrument's traded bars begin, and the end of the last.
         wanted: For each instrument the place of the first traded bar that is wanted.
         traded: Whether each row that is wanted was traded.
-        place: For each of those rows the place, among the wanted traded bars, of the last one up to
-            it; 0 where there is none.
     """
 
     keys: pl.DataFrame
     bars: pl.DataFrame
     starts: NDArray[np.int64]
     wanted: NDArray[np.int64]
-    traded: pl.Series
-    place: pl.Series
-
-    @property
-    def count(self) -> int:
-        """How many traded bars are wanted."""
-        return int(self.traded.sum())
+    traded: NDArray[np.bool_]
 
     @classmethod
     def of(cls, bars: pl.DataFrame, since: date | None) -> "Market":
@@ -66,15 +56,14 @@ class Market:
         ).filter(traded)
         ids = rows.get_column(GROUP).to_numpy()
         starts = np.searchsorted(ids, np.arange(count + 1)).astype(np.int64)
-        places = np.arange(rows.height, dtype=np.int64) - starts[:-1][ids]
+        places = np.arange(rows.height, dtype=np.int64) - np.repeat(starts[:-1], np.diff(starts))
         rows = rows.with_columns(pl.Series(PLACE, places), pl.col(GROUP).set_sorted())
         keys, wanted = bars.select(KEY), np.zeros(count, np.int64)
         if old is not None:
             earlier = ids[old.filter(traded).to_numpy()]
             wanted = np.bincount(earlier, minlength=count).astype(np.int64)
             keys, traded = keys.filter(~old), traded.filter(~old)
-        place = (traded.cum_sum().cast(pl.Int64) - 1).clip(0).cast(pl.UInt32)
-        return cls(keys, rows, starts, wanted, traded, place)
+        return cls(keys, rows, starts, wanted, traded.to_numpy())
 
     def blocks(self, size: int, before: int | None) -> "list[pl.DataFrame]":
         """Return the traded bars in blocks of whole instruments, of about so many rows.
@@ -105,25 +94,6 @@ class Market:
         """Return which rows of a block are wanted."""
         first = self.wanted[block.get_column(GROUP).to_numpy()]
         return pl.Series(block.get_column(PLACE).to_numpy() >= first)
-
-    def rows(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Yield values of the wanted traded bars, which come in parts, at the wanted rows.
-
-        A row that was not traded repeats what is before it; ``TRADED`` tells it from others.
-        """
-        done = at = 0
-        for part in parts:
-            begin, done = done, done + part.height
-            end = self.place.len() if done == self.count else self.place.search_sorted(done)
-            values = _spread(part, self.place[at:end] - begin)
-            yield values.with_columns(self.traded[at:end].alias(TRADED))
-            at = end
-
-
-def _spread(values: pl.DataFrame, place: pl.Series) -> pl.DataFrame:
-    if not values.height:
-        return values.clear(place.len())
-    return values if values.height == place.len() else values[place]
 
 
 def _traded() -> pl.Expr:

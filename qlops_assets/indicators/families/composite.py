@@ -31,7 +31,7 @@ def _kdj(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
     are one, as what is not finite would stay in both averages for good.
     """
     days = int(p["days"])
-    low, high = bars.lowest(bars.low, days), bars.highest(bars.high, days)
+    low, high = bars.lowest("low", days), bars.highest("high", days)
     rsv = (bars.close - low) / (high - low) * 100.0
     rsv = bars.where(rsv.is_finite(), rsv, _START)
     name = f"rsv({days})"
@@ -43,11 +43,14 @@ def _kdj(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
 
 
 def _mom(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
-    return {"": bars.talib("mom", "close", timeperiod=p["days"])}
+    days = int(p["days"])
+    return {"": bars.ready(f"mom({days})", bars.close - bars.before(bars.close, days))}
 
 
 def _roc(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
-    return {"": bars.talib("roc", "close", timeperiod=p["days"])}
+    days = int(p["days"])
+    change = bars.close / bars.before(bars.close, days) - 1.0
+    return {"": bars.ready(f"roc({days})", change * 100.0)}
 
 
 COMPOSITE: Final = (
@@ -94,7 +97,7 @@ COMPOSITE: Final = (
         title="Momentum",
         group=Group.COMPOSITE,
         formula="close − close[t-n]",
-        source=f"{TALIB} MOM",
+        source=f"plain Polars; {TALIB} MOM to the bit",
         units="price",
         parameters={"days": 10},
         warm_up=lambda p, _: int(p["days"]),
@@ -109,7 +112,7 @@ COMPOSITE: Final = (
         title="Rate of change",
         group=Group.COMPOSITE,
         formula="100 × (close / close[t-n] − 1)",
-        source=f"{TALIB} ROC",
+        source=f"plain Polars; {TALIB} ROC to the bit",
         units="percent",
         parameters={"days": 10},
         warm_up=lambda p, _: int(p["days"]),

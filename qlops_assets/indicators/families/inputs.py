@@ -6,6 +6,7 @@ something along an instrument, such as a running sum, is a *series*, computed fo
 What is left is arithmetic between those, row by row.
 """
 
+import math
 from functools import cache
 from typing import Any, Final
 
@@ -30,11 +31,13 @@ class Inputs:
     """The columns of traded bars as expressions, and what has to be computed before the rest.
 
     Attributes:
-        prepared: Expressions over the rows of all instruments, by column.
-        series: Expressions over one instrument's rows, those columns among them, by column.
+        extremes: Highest and lowest of so many rows, whatever instrument's, by column.
+        prepared: Expressions over the rows of all instruments, those columns among them, by column.
+        series: Expressions over one instrument's rows, those columns too, by column.
     """
 
     def __init__(self) -> None:
+        self.extremes: dict[str, pl.Expr] = {}
         self.prepared: dict[str, pl.Expr] = {}
         self.series: dict[str, pl.Expr] = {}
         self.high, self.low = pl.col("high"), pl.col("low")
@@ -82,17 +85,23 @@ class Inputs:
     # instrument before the first have no influence. To be given to ``ready``. TA-Lib's extremes are
     # Polars' to the bit, in a tenth of the time.
 
-    def highest(self, value: pl.Expr, bars: int) -> pl.Expr:
+    def highest(self, column: str, bars: int) -> pl.Expr:
         """Return the highest of so many bars."""
-        return self.from_place(bars - 1, _talib().max(value, timeperiod=bars))
+        return self.from_place(bars - 1, self._extreme("max", column, bars))
 
-    def lowest(self, value: pl.Expr, bars: int) -> pl.Expr:
+    def lowest(self, column: str, bars: int) -> pl.Expr:
         """Return the lowest of so many bars."""
-        return self.from_place(bars - 1, _talib().min(value, timeperiod=bars))
+        return self.from_place(bars - 1, self._extreme("min", column, bars))
 
     def middle(self, bars: int) -> pl.Expr:
         """Return the middle of the range of so many bars."""
-        return (self.highest(self.high, bars) + self.lowest(self.low, bars)) / 2.0
+        high, low = self._extreme("max", "high", bars), self._extreme("min", "low", bars)
+        return self.from_place(bars - 1, (high + low) / 2.0)
+
+    def _extreme(self, function: str, column: str, bars: int) -> pl.Expr:
+        name = f"{function}({column};{bars})"
+        self.extremes[name] = getattr(_talib(), function)(pl.col(column), timeperiod=bars)
+        return pl.col(name)
 
     def where(self, condition: pl.Expr, value: pl.Expr, other: float) -> pl.Expr:
         """Return a value where a condition holds, and another number elsewhere."""
@@ -103,5 +112,8 @@ class Inputs:
         return self.from_place(bars, value.shift(bars))
 
     def from_place(self, place: int, value: pl.Expr) -> pl.Expr:
-        """Return the value from an instrument's bar of that place on, counted from 0."""
-        return pl.when(pl.col(PLACE) >= place).then(value)
+        """Return the value from an instrument's bar of that place on, counted from 0.
+
+        Before it is NaN, as TA-Lib has it: nulls cost every later step a second look.
+        """
+        return pl.when(pl.col(PLACE) >= place).then(value).otherwise(math.nan)

@@ -17,7 +17,7 @@ def _atr(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
 
 def _vix_fix(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
     days = int(p["days"])
-    highest = bars.ready(f"highest(close;{days})", bars.highest(bars.close, days))
+    highest = bars.ready(f"highest(close;{days})", bars.highest("close", days))
     return {"": (highest - bars.low) / highest * 100.0}
 
 
@@ -31,7 +31,7 @@ def _hv(bars: "Inputs", p: Parameters) -> dict[str, "pl.Expr"]:
     The first bar has no return; a 0 in its place adds nothing to sums, and its window is left out.
     """
     days = int(p["days"])
-    returns = (bars.close / bars.before(bars.close, 1)).log().fill_null(0.0)
+    returns = (bars.close / bars.before(bars.close, 1)).log().fill_nan(0.0)
     bars.ready("log return", returns)
     deviation = bars.talib("stddev", "log return", timeperiod=days, nbdev=1.0)
     scale = math.sqrt(days / (days - 1) * p["year"])
