@@ -17,6 +17,9 @@ from qlops_assets.core.columns import DATE, INSTRUMENT
 
 KEYS: Final = [DATE, INSTRUMENT]
 _ROWS_PER_FILE: Final = 200_000
+# In this format of Lance's a column is as wide on disk as in memory and is given as it was read;
+# the later ones pack it, which random mantissas do not yield to, and a frame takes thrice as long.
+_FORMAT: Final = "2.0"
 # Wide batches decode two to three times as fast as Lance's own 8,192 rows.
 _BATCH_ROWS: Final = 131_072
 Dataset = Any
@@ -84,7 +87,13 @@ class LanceTable:
             shutil.rmtree(self.folder)  # its first version was never finished
         reader = pa.RecordBatchReader.from_batches(schema, rows)
         mode = "overwrite" if self.exists else "create"
-        lance.write_dataset(reader, str(self.folder), mode=mode, max_rows_per_file=_ROWS_PER_FILE)
+        lance.write_dataset(
+            reader,
+            str(self.folder),
+            mode=mode,
+            max_rows_per_file=_ROWS_PER_FILE,
+            data_storage_version=_FORMAT,
+        )
         dataset = self.latest()
         dataset.create_scalar_index(DATE, "BTREE", replace=True)
         return int(self.latest().version)

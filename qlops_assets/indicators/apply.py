@@ -117,4 +117,5 @@ def _block(market: Market, plan: _Plan, block: pl.DataFrame) -> pl.DataFrame:
     if inputs.series:
         grouped = rows.group_by(GROUP, maintain_order=True).agg(**inputs.series)
         rows = rows.hstack(grouped.select(pl.col(list(inputs.series)).explode()))
-    return rows.filter(market.is_wanted(rows)).select(**plan.outputs)
+    wanted = market.is_wanted(rows)
+    return (rows if wanted.all() else rows.filter(wanted)).select(**plan.outputs)

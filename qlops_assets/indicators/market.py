@@ -122,12 +122,17 @@ def _require_columns(bars: pl.DataFrame) -> None:
             raise IndicatorError("bars frame", f"{nulls} rows have no {name}", "each needs one")
 
 
+def _begins(changes: NDArray[np.bool_], rows: int) -> NDArray[np.intp]:
+    """Return the first row and those behind a change."""
+    return np.concatenate([np.arange(min(rows, 1)), np.flatnonzero(changes) + 1])
+
+
 def _require_sorted(bars: pl.DataFrame, group: pl.Series) -> None:
     """Refuse rows in disorder, in which every value would be wrong without a word."""
-    codes = bars.get_column(INSTRUMENT).filter(group != group.shift(1, fill_value=-1))
-    days = bars.get_column(DATE).to_physical().to_numpy()
-    same = np.diff(group.to_numpy()) == 0
-    disordered = bool((np.diff(days)[same] <= 0).any()) or not codes.cast(pl.String).is_sorted()
+    days, numbers = bars.get_column(DATE).to_physical().to_numpy(), group.to_numpy()
+    changes = numbers[1:] != numbers[:-1]
+    codes = bars.get_column(INSTRUMENT).gather(_begins(changes, bars.height)).cast(pl.String)
+    disordered = bool((~changes & (days[1:] <= days[:-1])).any()) or not codes.is_sorted()
     if disordered or codes.n_unique() != codes.len():
         raise IndicatorError(
             "bars frame",
