@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from qlops_assets.core.errors import TrainingError
-from qlops_assets.core.settings import TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.lake.benchmark import Benchmark
 from qlops_assets.training.metrics import qlib_series
 

@@ -10,7 +10,8 @@ import polars as pl
 from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY, LABEL
 from qlops_assets.core.errors import ExpressionError, TrainingError
 from qlops_assets.core.progress import Progress
-from qlops_assets.core.settings import Settings, TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
+from qlops_assets.core.settings import Settings
 from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.grammar.look_back import look_ahead
 from qlops_assets.factors.grammar.names import require_fields

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from qlops_assets.core.errors import HistoryTooShortError, TrainingError
-from qlops_assets.core.settings import TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
 
 # Fewest trading days of a segment on which a daily rank correlation says anything.
 MIN_SEGMENT_DAYS = 20

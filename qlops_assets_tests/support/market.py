@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from qlops_assets.core.settings import FeaturesSettings, Settings, SourceSettings, TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
+from qlops_assets.core.settings import FeaturesSettings, Settings, SourceSettings
 
 INSTRUMENTS = 24
 DAYS = 420

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from qlops_assets.core.errors import TrainingError
-from qlops_assets.core.settings import TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.lake.benchmark import Benchmark, load_benchmark
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.qlib_session import qlib_session

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from qlops_assets.core.errors import HistoryTooShortError, TrainingError
-from qlops_assets.core.settings import TrainingSettings
+from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.training.segments import MIN_SEGMENT_DAYS, Segments, split_calendar
 from qlops_assets_tests.support.market import weekdays
 
