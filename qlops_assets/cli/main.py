@@ -28,7 +28,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "features.commands:features",
         "The feature table: refresh, status, versions, as-of, compact, untag.",
     ),
-    "models": ("models:models", "Registered model versions: list, show, history."),
+    "train": ("train.commands:train", "Train a model; trainings: cancel, recipe, export."),
+    "models": ("models:models", "Model versions: list, show, history, reproduce."),
     "deploy": ("deploy:deploy", "Bring a model version into an environment."),
     "approve": ("deploy:approve", "Approve a deployment that was asked for."),
 }

@@ -1,10 +1,15 @@
-"""``qlops models``: the registry, read only."""
+"""``qlops models``: the registry, and versions trained again to compare."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qlops_assets.cli.shell import Shell, command
+
+if TYPE_CHECKING:
+    from qlops_assets.core.journal import Journal
+    from qlops_assets.registry.registry import ModelCard
 
 
 @click.group()
@@ -15,10 +20,15 @@ def models() -> None:
 @models.command("list")
 @command
 def list_models(shell: Shell) -> None:
-    """List every version with its state and headline metrics."""
+    """List every version with its state and headline metrics.
+
+    A version whose training runs is ``running``; one whose process is gone is ``dead``.
+    """
     from qlops_assets.registry.registry import Registry
 
-    cards = Registry(shell.journal).cards()
+    journal = shell.journal
+    cards = Registry(journal).cards()
+    shown = {card.version: _training(shell, journal, card)["shown"] for card in cards}
 
     def render(out: Any) -> None:
         if not cards:
@@ -31,24 +41,49 @@ def list_models(shell: Shell) -> None:
                     f"Rank IC {metrics['rank_ic']:.4f}  IR {metrics['information_ratio']:.2f}"
                 )
             trained = f"{card.created_at:%Y-%m-%d %H:%M} UTC"
-            out.print(f"{card.version}  {card.state!s:<10}  {measured:<24}  {trained}")
+            out.print(f"{card.version}  {shown[card.version]:<17}  {measured:<24}  {trained}")
 
-    shell.emit({"models": [card.to_json() for card in cards]}, render)
+    models = [{**card.to_json(), "shown": shown[card.version]} for card in cards]
+    shell.emit({"models": models}, render)
 
 
 @models.command()
 @click.argument("version")
 @command
 def show(shell: Shell, version: str) -> None:
-    """Show everything known of a version."""
+    """Show everything known of a version, the record of its failure among it."""
     from qlops_assets.registry.registry import Registry
 
-    document = Registry(shell.journal).card(version).to_json()
+    journal = shell.journal
+    card = Registry(journal).card(version)
+    document = {**card.to_json(), **_training(shell, journal, card)}
 
     def render(out: Any) -> None:
         out.print_json(data=document, default=str)
 
     shell.emit(document, render)
+
+
+def _training(shell: Shell, journal: "Journal", card: "ModelCard") -> dict[str, Any]:
+    """Return what the newest training of a version does, where it may still do something."""
+    from qlops_assets.core.clock import SystemClock
+    from qlops_assets.core.trainings.history import TrainingHistory
+    from qlops_assets.core.trainings.words import topic_of
+    from qlops_assets.registry.shown import heard_at, shown_state, training_status
+
+    history = TrainingHistory(journal.read_all(topic_of(card.version)))
+    now, models = SystemClock().now(), shell.settings.models
+    status = training_status(card.version, card, history, models, now)
+    last = history.last
+    return {
+        "shown": shown_state(card.state, status),
+        "training": {
+            "attempt": last.number if last else None,
+            "status": status,
+            "heard_at": heard_at(card, history).isoformat(),
+            "last_progress": dict(last.last.data) if last and last.last else None,
+        },
+    }
 
 
 @models.command()
@@ -82,3 +117,22 @@ def history(shell: Shell, version: str) -> None:
             )
 
     shell.emit(document, render)
+
+
+@models.command()
+@click.argument("version")
+@click.option("--keep", type=click.Path(path_type=Path), help="A new folder for what is rebuilt.")
+@command
+def reproduce(shell: Shell, version: str, keep: Path | None) -> None:
+    """Train VERSION again from the very files it saw, and compare the artifacts bit by bit.
+
+    Bars, factors, indicators and the feature table are rebuilt beside this home, which is only
+    read. Exit status 1 where the artifacts differ; the inputs that do are then named.
+    """
+    from qlops_assets.cli.train.reproduction import render_comparison
+    from qlops_assets.cli.train.reproduction import reproduce as reproduced
+
+    comparison = reproduced(shell, version, keep=keep)
+    shell.emit(comparison.to_json(), lambda out: render_comparison(out, comparison))
+    if not comparison.is_equal:
+        raise SystemExit(1)

@@ -77,9 +77,8 @@ def _metrics(document: Mapping[str, Any]) -> "Table":
     )
     for row in rows:
         table.add_row(*row)
-    table.caption = (
-        f"TopkDropout {b['topk']}/{b['n_drop']} against {b['benchmark']}, {b['days']} days"
-    )
+    holdings = f"{b['topk']}/{b['n_drop']}" if b["n_drop"] else f"of {b['topk']}"
+    table.caption = f"{b['strategy']} {holdings} against {b['benchmark']}, {b['days']} days"
     return table
 
 

@@ -242,6 +242,23 @@ class TrainingError(QlopsError):
     """A training cannot be done as specified."""
 
 
+class TrainingCancelledError(TrainingError):
+    """Somebody asked for a training to stop, and it did."""
+
+    def __init__(self, version: str, *, by: str, why: str, reached: str) -> None:
+        self.version, self.by, self.why, self.reached = version, by, why, reached
+        reason = f": {why}" if why else ""
+        super().__init__(f"training of {version} cancelled by {by}{reason}; it had done {reached}")
+
+
+class NothingToCancelError(TrainingError):
+    """A training was to be cancelled that does not run."""
+
+    def __init__(self, version: str, found: str) -> None:
+        self.version, self.found = version, found
+        super().__init__(f"model version {version!r}: {found}; only one that runs can be cancelled")
+
+
 class HistoryTooShortError(TrainingError):
     """There are not enough trading days for the segments that were asked for."""
 

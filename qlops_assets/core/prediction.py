@@ -30,6 +30,7 @@ class FeatureLookup(Protocol):
         instruments: Sequence[str] | None = None,
         *,
         expressions: Mapping[str, str] | None = None,
+        window: int = 1,
     ) -> FeatureRows:
         """Return the rows of a day, in the order asked for (all instruments where None).
 
@@ -38,6 +39,9 @@ class FeatureLookup(Protocol):
             features: Their names.
             instruments: Only these.
             expressions: What features must have been computed by, of those where it can change.
+            window: Days that a row takes, ending with this one. Its values are the features of the
+                oldest day first, one day behind the other; a day that an instrument has no row of
+                has those of the day before, or of the first that there is.
 
         Raises:
             DatasetMissingError: there are no rows for that day.
@@ -56,14 +60,23 @@ class Predictor(Protocol):
     Attributes:
         features: Names of its columns, in order.
         expressions: What those among them that a user defined were computed by when it was trained.
+        window: Days that a row takes; its values are ``column_names``.
     """
 
     features: list[str]
     expressions: Mapping[str, str]
+    window: int
 
     def predict(self, values: FloatMatrix) -> NDArray[np.float64]:
-        """Return one score per row of ``values`` (rows × features; NaN is missing)."""
+        """Return one score per row of ``values`` (rows × columns; NaN is missing)."""
         ...
+
+
+def column_names(features: Sequence[str], window: int) -> list[str]:
+    """Return the columns of rows that take so many days: ``KMID[-1]`` is of the day before."""
+    if window == 1:
+        return list(features)
+    return [f"{name}[{1 + day - window}]" for day in range(window) for name in features]
 
 
 class ModelSource(Protocol):

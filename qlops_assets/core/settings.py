@@ -11,6 +11,8 @@ from pathlib import Path
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import SettingsError
+from qlops_assets.core.sections.backtest import BacktestSettings
+from qlops_assets.core.sections.overfitting import OverfittingSettings
 from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.core.settings_file import Location, Url, location, read_sections
 
@@ -214,6 +216,8 @@ class Settings:
     indicators: IndicatorsSettings = field(default_factory=IndicatorsSettings)
     factor_report: FactorReportSettings = field(default_factory=FactorReportSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    backtest: BacktestSettings = field(default_factory=BacktestSettings)
+    overfitting: OverfittingSettings = field(default_factory=OverfittingSettings)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     database_url: str | None = None

@@ -74,7 +74,7 @@ def read_sections(file: Path, settings: type) -> dict[str, Any]:
     known = {name: hint for name, hint in hints.items() if name not in _NOT_SECTIONS}
     _refuse_unknown(document, list(known), str(file))
     return {
-        name: _section(value, known[name], f"{file}: [{name}]") for name, value in document.items()
+        name: section(value, known[name], f"{file}: [{name}]") for name, value in document.items()
     }
 
 
@@ -86,7 +86,17 @@ def _refuse_unknown(found: dict[str, Any], known: list[str], where: str) -> None
             )
 
 
-def _section(value: Any, hint: Any, where: str) -> Any:
+def section(value: Any, hint: Any, where: str) -> Any:
+    """Return one section as its dataclass, or as a dict of them.
+
+    Args:
+        value: The table of the file.
+        hint: Type of the section.
+        where: What messages call it.
+
+    Raises:
+        SettingsError: a key is unknown or missing, or a value has the wrong type.
+    """
     if typing.get_origin(hint) is dict:
         item = typing.get_args(hint)[1]
         if not isinstance(value, dict):
@@ -132,7 +142,7 @@ def _location(value: Any, where: str) -> Path | Url:
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return _section(value, hint, where)
+        return section(value, hint, where)
     if hint is Path:
         return Path(_expected(value, str, where)).expanduser().absolute()
     if hint is float:

@@ -28,13 +28,23 @@ class Step:
 
 @contextmanager
 def step(
-    context: dg.AssetExecutionContext, platform: Platform, about: Mapping[str, Any]
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    about: Mapping[str, Any],
+    on_failure: Callable[[BaseException], Mapping[str, Any]] | None = None,
 ) -> Iterator[Step]:
     """Record one asset's work: started, finished with its cost, or failed with its error.
 
+    Args:
+        context: The running asset's.
+        platform: Of the home.
+        about: Facts of every event.
+        on_failure: Told of every exception, also of Ctrl-C; returns metadata of the failure.
+
     Raises:
         dagster.Failure: in place of a :class:`QlopsError`, with its message as the description;
-            a retry would meet the same error.
+            a retry would meet the same error. Where ``on_failure`` is given, in place of every
+            other error too; its metadata is what the failure shows.
     """
     asset = context.asset_key.to_user_string()
     facts = {"asset": asset, "run_id": context.run_id, **about}
@@ -47,10 +57,14 @@ def step(
         kind = type(error).__name__
         failure = {**facts, "error": str(error) or kind, "kind": kind}
         platform.journal.append(PIPELINE_TOPIC, "step_failed", failure)
-        if not isinstance(error, QlopsError):
+        metadata = on_failure(error) if on_failure else {}
+        is_known = isinstance(error, QlopsError)
+        if not is_known and not (on_failure and isinstance(error, Exception)):
             raise
         raise dg.Failure(
-            description=str(error), metadata={"error": kind}, allow_retries=False
+            description=str(error) if is_known else f"{kind}: {error}",
+            metadata={"error": kind, **metadata},
+            allow_retries=not is_known,
         ) from error
     cost = {"wall_s": meter.cost.wall_s, "cpu_s": meter.cost.cpu_s, "peak_mb": meter.cost.peak_mb}
     platform.journal.append(

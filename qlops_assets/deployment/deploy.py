@@ -187,7 +187,12 @@ class Deployer:
         day = self._features.last_date()
         if day is None:
             raise DeploymentError("no factor rows to check with; materialize alpha158_factors")
-        rows = self._features.rows(day, predictor.features, expressions=predictor.expressions)
+        rows = self._features.rows(
+            day,
+            predictor.features,
+            expressions=predictor.expressions,
+            window=predictor.window,
+        )
         expected = predictor.predict(rows.values)
         started = time.perf_counter()
         answer = score(server, date=day.isoformat(), instruments=rows.instruments)

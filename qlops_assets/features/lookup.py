@@ -1,7 +1,7 @@
 """The feature rows that a model server scores, from the newest version of the feature table."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
@@ -24,8 +24,9 @@ from qlops_assets.factors.sets import ALPHA158, CUSTOM
 from qlops_assets.features.parts import PART_ROWS
 from qlops_assets.features.refresh import TABLE
 from qlops_assets.features.store import FeatureStore
-from qlops_assets.features.version import FeatureVersion
+from qlops_assets.features.version import FeatureVersion, FrameSpec
 from qlops_assets.indicators.store import INDICATORS
+from qlops_assets.models.networks.windows import filled_from
 
 _DEFINED_BY_USERS = (CUSTOM, INDICATORS)
 
@@ -38,6 +39,7 @@ class StoredFeatures:
         self._version: FeatureVersion | None = None
         # By number: what a version holds of a day never changes.
         self._day = lru_cache(maxsize=8)(self._read_day)
+        self._window = lru_cache(maxsize=4)(self._read_window)
 
     def rows(
         self,
@@ -46,6 +48,7 @@ class StoredFeatures:
         instruments: Sequence[str] | None = None,
         *,
         expressions: Mapping[str, str] | None = None,
+        window: int = 1,
     ) -> FeatureRows:
         """Return a day's rows, in the order asked for; all instruments by code where None.
 
@@ -56,6 +59,8 @@ class StoredFeatures:
             features: Names of columns of the feature table.
             instruments: Only these.
             expressions: What columns of the user's own must have been computed by.
+            window: Days that a row takes, ending with this one, the oldest first. A day that an
+                instrument has no row of has those of the day before, or of the first there is.
 
         Raises:
             DatasetMissingError: there are no rows for that day.
@@ -71,11 +76,16 @@ class StoredFeatures:
         if frame.is_empty():
             newest = f"the newest day with rows is {version.last_day}"
             raise DatasetMissingError(TABLE, [str(day)], newest)
-        _require_same(version, day, {n: (expressions or {}).get(n) for n in features})
+        expected = {name: (expressions or {}).get(name) for name in features}
+        _require_same(version, day, expected)
+        if window > 1:
+            first, frame = self._window(version.number, day, window)
+            _require_same(version, first, expected)
         if instruments is not None:
             wanted = pl.DataFrame({INSTRUMENT: list(instruments)}, schema={INSTRUMENT: pl.String})
             frame = wanted.join(frame, on=INSTRUMENT, how="inner", maintain_order="left")
-        values = np.ascontiguousarray(frame.select(features).to_numpy(), dtype=np.float32)
+        names = [_of_day(name, back) for back in range(window - 1, -1, -1) for name in features]
+        values = np.ascontiguousarray(frame.select(names).to_numpy(), dtype=np.float32)
         return FeatureRows(day, frame.get_column(INSTRUMENT).to_list(), values)
 
     def last_date(self) -> date | None:
@@ -93,6 +103,45 @@ class StoredFeatures:
     def _read_day(self, _number: int, day: date) -> pl.DataFrame:
         assert self._version is not None
         return pl.DataFrame(pl.from_arrow(self._version.online(day))).drop(DATE)
+
+    def _read_window(self, _number: int, day: date, window: int) -> tuple[date, pl.DataFrame]:
+        """Return the window's first day, and every column of a day once for each of its days."""
+        assert self._version is not None
+        rows = _days_until(self._version, day, window)
+        days = rows.get_column(DATE).unique().sort()
+        own = rows.filter(pl.col(DATE) == day).select(INSTRUMENT)
+        grid = own.join(pl.DataFrame({DATE: days}), how="cross").join(
+            rows.with_row_index("place"), on=[INSTRUMENT, DATE], how="left", maintain_order="left"
+        )
+        places = grid.get_column("place").cast(pl.Float64).to_numpy()
+        found = places.reshape(own.height, len(days))
+        taken = np.take_along_axis(found, filled_from(~np.isnan(found)), axis=1).astype(np.int64)
+        # A table that begins within the window has its first day as often as is missing.
+        taken = np.pad(taken, ((0, 0), (window - len(days), 0)), mode="edge")
+        values = rows.drop(INSTRUMENT, DATE)
+        columns = [
+            column.alias(_of_day(column.name, window - 1 - place))
+            for place in range(window)
+            for column in values[taken[:, place]].get_columns()
+        ]
+        return days[0], own.hstack(columns)
+
+
+def _of_day(name: str, back: int) -> str:
+    return name if back == 0 else f"{name}[-{back}]"
+
+
+def _days_until(version: FeatureVersion, day: date, window: int) -> pl.DataFrame:
+    """Return the rows of so many of the table's days, up to one of them."""
+    reach = 2 * window + 30  # days of the calendar; holidays are seldom longer than a fortnight
+    while True:
+        first = day - timedelta(days=reach)
+        frame = version.training_frame(FrameSpec(first=first, last=day))
+        rows = pl.DataFrame(pl.from_arrow(frame))
+        days = rows.get_column(DATE).unique().sort()
+        if len(days) >= window or not any(s.first < first for s in version.months.values()):
+            return rows.filter(pl.col(DATE).is_in(days.tail(window).implode()))
+        reach *= 2
 
 
 def _parts_of(version: FeatureVersion, features: Sequence[str]) -> list[str]:

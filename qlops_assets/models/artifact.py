@@ -4,31 +4,44 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from qlops_assets.core.atomic import read_json, write_json, write_text
-from qlops_assets.core.digests import file_sha256
+from qlops_assets.core.atomic import read_json, write_bytes, write_json
 from qlops_assets.core.errors import ArtifactError
 from qlops_assets.core.prediction import Predictor
+from qlops_assets.models.processing import ProcessedPredictor, Processing
 
-_RECORD = "artifact.json"
+_RECORD: Final = "artifact.json"
+_PROCESSING: Final = "processing.json"
+_SUFFIXES: Final = {
+    "xgboost-ubj": "ubj",
+    "linear-json": "json",
+    "double-ensemble-json": "json",
+    "torch-weights": "pt",
+}
 
 
 class LoadPredictor(Protocol):
     """Reads an artifact file of one format."""
 
     def __call__(
-        self, text: str, features: Sequence[str], expressions: Mapping[str, str]
+        self, content: bytes, features: Sequence[str], expressions: Mapping[str, str]
     ) -> Predictor:
-        """Return a predictor for the artifact's text."""
+        """Return a predictor for the artifact's content."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What is recorded of an artifact: format, file name, SHA-256, and the features it takes.
+    """What is recorded of an artifact.
 
-    ``expressions`` are those of the features that the user defined, and may define anew.
+    Attributes:
+        format: Name in the catalog of formats.
+        file: Name of the model's file.
+        sha256: Of the model, and of its processing where it has one.
+        features: Names of the columns that it takes, in order.
+        expressions: Those of the features that the user defined, and may define anew.
+        processing: Name of the file of what happens to features before the model sees them.
     """
 
     format: str
@@ -36,23 +49,42 @@ class Artifact:
     sha256: str
     features: list[str]
     expressions: dict[str, str] = field(default_factory=dict)
+    processing: str | None = None
 
 
 def save_artifact(
     folder: Path,
     *,
-    text: str,
+    content: bytes,
     format_name: str,
     features: Sequence[str],
     expressions: Mapping[str, str] | None = None,
+    processing: Processing | None = None,
 ) -> Artifact:
     """Write an artifact and its record into a model version's folder."""
-    file = folder / "model.txt"
-    write_text(file, text)
-    sha256 = file_sha256(file)
-    artifact = Artifact(format_name, file.name, sha256, list(features), dict(expressions or {}))
+    document = processing.to_bytes() if processing else None
+    artifact = Artifact(
+        format_name,
+        f"model.{_SUFFIXES.get(format_name, 'txt')}",
+        _digest(content, document),
+        list(features),
+        dict(expressions or {}),
+        _PROCESSING if document else None,
+    )
+    write_bytes(folder / artifact.file, content)
+    if document is not None:
+        write_bytes(folder / _PROCESSING, document)
     write_json(folder / _RECORD, asdict(artifact))
     return artifact
+
+
+def _digest(content: bytes, processing: bytes | None) -> str:
+    """Return the SHA-256 of a model; with its processing, that of both their SHA-256."""
+    digest = hashlib.sha256(content).hexdigest()
+    if processing is None:
+        return digest
+    both = digest + hashlib.sha256(processing).hexdigest()
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def load_predictor(folder: Path, *, sha256: str) -> Predictor:
@@ -70,7 +102,8 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
 
     artifact = _record(folder)
     content = (folder / artifact.file).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
+    processing = (folder / artifact.processing).read_bytes() if artifact.processing else None
+    found = _digest(content, processing)
     if found != sha256:
         raise ArtifactError(
             f"{folder / artifact.file}: SHA-256 was {found[:12]}…, must be {sha256[:12]}… as "
@@ -81,13 +114,18 @@ def load_predictor(folder: Path, *, sha256: str) -> Predictor:
             f"{folder}: unknown artifact format {artifact.format!r}; "
             f"Known: {', '.join(FORMATS.names())}"
         )
-    return FORMATS.load(artifact.format)(content.decode(), artifact.features, artifact.expressions)
+    load = FORMATS.load(artifact.format)
+    predictor = load(content, artifact.features, artifact.expressions)
+    if processing is None:
+        return predictor
+    return ProcessedPredictor(predictor, Processing.from_bytes(processing))
 
 
 def _record(folder: Path) -> Artifact:
     try:
         record = read_json(folder / _RECORD)
-        if record is None or not (folder / record["file"]).is_file():
+        files = [record["file"], record.get("processing") or record["file"]] if record else []
+        if record is None or not all((folder / name).is_file() for name in files):
             raise ArtifactError(f"{folder}: no model artifact; train this version again")
         return Artifact(**record)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,51 +2,56 @@
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from qlops_assets.core.errors import TrainingError, nearest
+from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
-from qlops_assets.models.lightgbm_predictor import LightGBMPredictor
-from qlops_assets.models.trainer import FittedModel
+from qlops_assets.models.parameters import Parameter, checked, require_limits, share
+from qlops_assets.models.trainer import (
+    TREE_PROCESSORS,
+    Curves,
+    FittedModel,
+    Report,
+    feature_names,
+)
 
 if TYPE_CHECKING:
     from qlib.contrib.model.gbdt import LGBModel
 
-# Qlib's benchmark configuration for Alpha158 on CSI 300:
-# examples/benchmarks/LightGBM/workflow_config_lightgbm_Alpha158.yaml
-DEFAULTS: Final[Mapping[str, Any]] = {
-    "loss": "mse",
-    "colsample_bytree": 0.8879,
-    "learning_rate": 0.2,
-    "subsample": 0.8789,
-    "lambda_l1": 205.6999,
-    "lambda_l2": 580.9768,
-    "max_depth": 8,
-    "num_leaves": 210,
+BOOSTING: Final[Mapping[str, Parameter]] = {
+    "bagging_freq": Parameter(int, least=0),
+    "feature_fraction": share(),
+    "bagging_fraction": share(),
+    "max_bin": Parameter(int, least=2),
+    "min_child_samples": Parameter(int, least=0),
+    "min_data_in_leaf": Parameter(int, least=0),
+    "min_gain_to_split": Parameter(float, least=0),
+    "min_sum_hessian_in_leaf": Parameter(float, least=0),
+    "extra_trees": Parameter(bool),
+    "path_smooth": Parameter(float, least=0),
 }
-
-_MORE: Final = (
-    "bagging_freq",
-    "feature_fraction",
-    "bagging_fraction",
-    "max_bin",
-    "min_child_samples",
-    "min_data_in_leaf",
-    "min_gain_to_split",
-    "min_sum_hessian_in_leaf",
-    "extra_trees",
-    "path_smooth",
-    "boosting",
-)
-
-_LOSSES: Final = ("mse", "binary")
-
-Report = Callable[[int, Mapping[str, float]], None]
+# The defaults are Qlib's benchmark configuration for Alpha158 on CSI 300:
+# examples/benchmarks/LightGBM/workflow_config_lightgbm_Alpha158.yaml
+PARAMETERS: Final[Mapping[str, Parameter]] = {
+    "loss": Parameter(str, "mse", choices=("mse", "binary")),
+    "colsample_bytree": share(0.8879),
+    "learning_rate": Parameter(float, 0.2, above=0),
+    "subsample": share(0.8789),
+    "lambda_l1": Parameter(float, 205.6999, least=0),
+    "lambda_l2": Parameter(float, 580.9768, least=0),
+    "max_depth": Parameter(int, 8),
+    "num_leaves": Parameter(int, 210, least=2),
+    "boosting": Parameter(str, choices=("gbdt", "dart", "rf")),
+    **BOOSTING,
+}
 
 
 class LightGBMTrainer:
     """Fits ``qlib.contrib.model.gbdt.LGBModel`` and reports every iteration."""
+
+    processors = TREE_PROCESSORS
+    window = 1
 
     def __init__(
         self,
@@ -57,24 +62,9 @@ class LightGBMTrainer:
         rounds: int,
         early_stopping_rounds: int,
     ) -> None:
-        known = [*DEFAULTS, *_MORE]
-        for name in parameters:
-            if name not in known:
-                raise TrainingError(
-                    f"unknown LightGBM parameter {name!r}{nearest(name, known)} "
-                    f"Known: {', '.join(sorted(known))}"
-                )
-        for name, value in (("rounds", rounds), ("early_stopping_rounds", early_stopping_rounds)):
-            if value < 1:
-                raise TrainingError(f"[training] {name}: was {value}, must be at least 1")
-        if parameters.get("loss", "mse") not in _LOSSES:
-            raise TrainingError(
-                f"[training.parameters] loss: was {parameters['loss']!r}, must be one of "
-                f"{', '.join(_LOSSES)}, those that Qlib's LGBModel takes"
-            )
+        require_limits(rounds, early_stopping_rounds)
         self._parameters = {
-            **DEFAULTS,
-            **parameters,
+            **checked("LightGBM", PARAMETERS, parameters),
             "seed": seed,
             "num_threads": threads,
             # The same data, versions and thread count give the same trees, bit for bit.
@@ -95,36 +85,36 @@ class LightGBMTrainer:
             },
         }
 
+    def fitting(self) -> dict[str, Any]:
+        """Return what beside the configuration decides the outcome of a fit: nothing."""
+        return {}
+
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
 
         Raises:
             TrainingError: Qlib or LightGBM cannot train on the dataset.
         """
-        curves: dict[str, list[float]] = {}
-
-        def report(iteration: int, metrics: Mapping[str, float]) -> None:
-            for name, value in metrics.items():
-                curves.setdefault(name, []).append(value)
-            progress.report("fit", iteration, self._rounds, metrics)
-
-        model = self._fitted(dataset, report)
+        curves = Curves(progress, self._rounds)
+        model = self._fitted(dataset, curves.add)
         booster = model.model
-        features = _feature_names(dataset)
+        features = feature_names(dataset)
         best = int(booster.best_iteration) or booster.current_iteration()
-        text = booster.model_to_string(num_iteration=best)
         gain = booster.feature_importance("gain", iteration=best)
         return FittedModel(
-            text=text,
+            content=booster.model_to_string(num_iteration=best).encode(),
             format_name="lightgbm-text",
             features=features,
-            curves=curves,
+            curves=curves.values,
             importance=dict(zip(features, map(float, gain), strict=True)),
             best_iteration=best,
-            iterations=len(next(iter(curves.values()), [])),
+            iterations=len(next(iter(curves.values.values()), [])),
             qlib_model=model,
-            predictor=LightGBMPredictor(text, features),
         )
+
+    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
+        """Return the scores of a segment."""
+        return fitted.qlib_model.predict(dataset, segment)
 
     def _fitted(self, dataset: Any, report: Report) -> "LGBModel":
         from lightgbm.basic import LightGBMError
@@ -139,8 +129,20 @@ class LightGBMTrainer:
         return model
 
 
-def _feature_names(dataset: Any) -> list[str]:
-    return [str(name) for name in dataset.handler.get_cols(col_set="feature")]
+def reporting(report: Report, before: int = 0) -> Any:
+    """Return LightGBM's callback that reports every iteration.
+
+    Args:
+        report: Told the iteration and its metrics.
+        before: Iterations of earlier boosters of the same training.
+    """
+
+    def live(env: Any) -> None:
+        metrics = {f"{s}.{m}": float(v) for s, m, v, *_ in env.evaluation_result_list}
+        report(before + env.iteration + 1, metrics)
+
+    live.order = 5  # type: ignore[attr-defined] # before early stopping, which raises
+    return live
 
 
 def _live_model_class() -> "type[LGBModel]":
@@ -164,12 +166,6 @@ def _live_model_class() -> "type[LGBModel]":
             except ValueError as error:  # a segment without rows, or more than one label
                 raise TrainingError(f"Qlib cannot train on this dataset: {error}") from error
             sets, names = zip(*prepared, strict=True)
-
-            def live(env: Any) -> None:
-                metrics = {f"{s}.{m}": float(v) for s, m, v, *_ in env.evaluation_result_list}
-                report(env.iteration + 1, metrics)
-
-            live.order = 5  # type: ignore[attr-defined] # before early stopping, which raises
             stop = lgb.early_stopping(
                 self.early_stopping_rounds, first_metric_only=True, verbose=False
             )
@@ -179,7 +175,7 @@ def _live_model_class() -> "type[LGBModel]":
                 num_boost_round=self.num_boost_round,
                 valid_sets=list(sets),
                 valid_names=list(names),
-                callbacks=[live, stop],
+                callbacks=[reporting(report), stop],
             )
 
     return LiveLGBModel

@@ -16,6 +16,8 @@ class LightGBMPredictor:
     lengthen the tail of the latency.
     """
 
+    window = 1
+
     def __init__(
         self, text: str, features: Sequence[str], expressions: Mapping[str, str] | None = None
     ) -> None:
@@ -40,11 +42,15 @@ class LightGBMPredictor:
 
 
 def load_text(
-    text: str, features: Sequence[str], expressions: Mapping[str, str] | None = None
+    content: bytes, features: Sequence[str], expressions: Mapping[str, str] | None = None
 ) -> LightGBMPredictor:
     """Return a predictor for a model in LightGBM's text format.
 
     Raises:
         ArtifactError: the text is not such a model, or takes another number of features.
     """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"not a LightGBM text model: {error}") from error
     return LightGBMPredictor(text, features, expressions)

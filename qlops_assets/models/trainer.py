@@ -1,11 +1,12 @@
 """The small interface that every model we train stands behind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from qlops_assets.core.prediction import Predictor
 from qlops_assets.core.progress import Progress
+
+Report = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,15 +14,18 @@ class FittedModel:
     """What a fit leaves behind.
 
     Attributes:
-        text: The artifact, in ``format_name``.
-        curves: Metric by name (``train.l2``, ``valid.l2``) -> one value per iteration.
-        importance: Gain by feature.
+        content: The artifact, in ``format_name``; it cannot execute code.
+        features: Names of the columns that it takes, in order.
+        curves: Metric by name (``train.l2``, ``valid.l2``) -> one value per iteration: a tree, an
+            epoch, or an evaluation of a network that is trained by steps. The first of ``train``
+            and the first of ``valid`` are the loss.
+        importance: What each feature adds, where the model says so: gain, or |coefficient|.
         best_iteration: The iteration that is used for predicting, counted from 1.
         iterations: How many were run before stopping.
         qlib_model: The fitted Qlib model, for predicting on a Qlib dataset.
     """
 
-    text: str
+    content: bytes
     format_name: str
     features: list[str]
     curves: Mapping[str, list[float]]
@@ -29,11 +33,16 @@ class FittedModel:
     best_iteration: int
     iterations: int
     qlib_model: Any = field(repr=False)
-    predictor: Predictor = field(repr=False)
 
 
 class Trainer(Protocol):
     """Trains one kind of Qlib model on a Qlib dataset."""
+
+    # Qlib's processors of a model that is not told others: ``infer`` for its features, and
+    # ``learn`` beside them in training.
+    processors: Mapping[str, list[dict[str, Any]]]
+    # How many days of an instrument one row of it takes.
+    window: int
 
     def __init__(
         self,
@@ -52,9 +61,63 @@ class Trainer(Protocol):
         ...
 
     def configuration(self) -> dict[str, Any]:
-        """Return the full configuration, defaults included, as it goes into the model's spec."""
+        """Return Qlib's configuration of the model, defaults included."""
+        ...
+
+    def fitting(self) -> dict[str, Any]:
+        """Return what beside the configuration decides the outcome of a fit."""
         ...
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on the segments ``train`` and ``valid`` of a ``qlib.data.dataset.DatasetH``."""
         ...
+
+    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
+        """Return the scores of a segment: a pandas series by (datetime, instrument)."""
+        ...
+
+
+class Curves:
+    """Collects what an iteration measures, and reports it."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
+        self.values: dict[str, list[float]] = {}
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of a step, counted from 1, as those of one more iteration."""
+        for name, value in metrics.items():
+            self.values.setdefault(name, []).append(value)
+        self.say(step, metrics)
+
+    def say(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Report a step that is no iteration of its own."""
+        self._progress.report("fit", step, self._total, metrics)
+
+
+def feature_names(dataset: Any) -> list[str]:
+    """Return the features of a dataset, in the order of its columns."""
+    return [str(name) for name in dataset.handler.get_cols(col_set="feature")]
+
+
+# Qlib's own for Alpha158 and trees: missing values reach them.
+TREE_PROCESSORS: Mapping[str, list[dict[str, Any]]] = {
+    "infer": [],
+    "learn": [
+        {"class": "DropnaLabel"},
+        {"class": "CSZScoreNorm", "kwargs": {"fields_group": "label"}},
+    ],
+}
+
+# Qlib's own for Alpha158 and models that take no missing value:
+# examples/benchmarks/MLP/workflow_config_mlp_Alpha158.yaml
+DENSE_PROCESSORS: Mapping[str, list[dict[str, Any]]] = {
+    "infer": [
+        {"class": "RobustZScoreNorm", "kwargs": {"fields_group": "feature", "clip_outlier": True}},
+        {"class": "Fillna", "kwargs": {"fields_group": "feature"}},
+    ],
+    "learn": [
+        {"class": "DropnaLabel"},
+        {"class": "CSRankNorm", "kwargs": {"fields_group": "label"}},
+    ],
+}

@@ -13,6 +13,7 @@ class ModelState(StrEnum):
     VALIDATED = "validated"
     REJECTED = "rejected"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     STAGING = "staging"
     PRODUCTION = "production"
     ARCHIVED = "archived"
@@ -27,6 +28,8 @@ class ModelEvent(StrEnum):
     VALIDATED = "validated"
     REJECTED = "rejected"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    EVALUATION_FAILED = "evaluation_failed"
     STAGED = "staged"
     PROMOTED = "promoted"
     SUPERSEDED = "superseded"
@@ -38,15 +41,27 @@ _S, _E = ModelState, ModelEvent
 NEXT: Mapping[tuple[ModelState | None, ModelEvent], ModelState] = MappingProxyType(
     {
         (None, _E.STARTED): _S.TRAINING,
-        # A training that was killed, or failed, starts again as another attempt.
+        # A training that was killed, failed or was cancelled starts again as another attempt.
         (_S.TRAINING, _E.STARTED): _S.TRAINING,
         (_S.FAILED, _E.STARTED): _S.TRAINING,
+        (_S.CANCELLED, _E.STARTED): _S.TRAINING,
         (_S.TRAINED, _E.STARTED): _S.TRAINING,
         (_S.TRAINING, _E.TRAINED): _S.TRAINED,
+        # Also while its data are prepared, which is before a training starts.
+        (None, _E.FAILED): _S.FAILED,
         (_S.TRAINING, _E.FAILED): _S.FAILED,
+        (_S.TRAINED, _E.FAILED): _S.FAILED,
+        (_S.FAILED, _E.FAILED): _S.FAILED,
+        (_S.CANCELLED, _E.FAILED): _S.FAILED,
+        (None, _E.CANCELLED): _S.CANCELLED,
+        (_S.TRAINING, _E.CANCELLED): _S.CANCELLED,
+        (_S.TRAINED, _E.CANCELLED): _S.CANCELLED,
+        (_S.FAILED, _E.CANCELLED): _S.CANCELLED,
+        (_S.CANCELLED, _E.CANCELLED): _S.CANCELLED,
+        # The model is whole; it can be evaluated again without being trained again.
+        (_S.TRAINED, _E.EVALUATION_FAILED): _S.TRAINED,
         (_S.TRAINED, _E.VALIDATED): _S.VALIDATED,
         (_S.TRAINED, _E.REJECTED): _S.REJECTED,
-        (_S.TRAINED, _E.FAILED): _S.FAILED,
         (_S.VALIDATED, _E.STAGED): _S.STAGING,
         (_S.STAGING, _E.PROMOTED): _S.PRODUCTION,
         (_S.STAGING, _E.SUPERSEDED): _S.ARCHIVED,
@@ -56,6 +71,7 @@ NEXT: Mapping[tuple[ModelState | None, ModelEvent], ModelState] = MappingProxyTy
         (_S.VALIDATED, _E.RETIRED): _S.RETIRED,
         (_S.REJECTED, _E.RETIRED): _S.RETIRED,
         (_S.FAILED, _E.RETIRED): _S.RETIRED,
+        (_S.CANCELLED, _E.RETIRED): _S.RETIRED,
         (_S.ARCHIVED, _E.RETIRED): _S.RETIRED,
     }
 )

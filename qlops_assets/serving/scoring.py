@@ -57,7 +57,9 @@ def find_rows(features: FeatureLookup, model: Predictor, request: ScoreRequest) 
     if day is None:
         raise DatasetMissingError("feature rows", [], "materialize the factors first")
     try:
-        rows = features.rows(day, model.features, asked, expressions=model.expressions)
+        rows = features.rows(
+            day, model.features, asked, expressions=model.expressions, window=model.window
+        )
     except DatasetMissingError:
         if asked is None:
             raise

@@ -148,7 +148,7 @@ class ModelServer:
             model_metadata(
                 model=self._model,
                 version=slot.version,
-                features=slot.predictor.features,
+                features=slot.columns,
                 platform=slot.platform,
                 is_simulated=slot.is_simulated,
             )
@@ -195,7 +195,7 @@ class ModelServer:
         body = await read_body(request, self._limits.body_bytes)
 
         def predict() -> _Answer:
-            asked = read_inference(body, slot.predictor.features)
+            asked = read_inference(body, slot.columns)
             scores = slot.scores(asked.values)
             answer = inference_answer(
                 asked,

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from qlops_assets.core.clock import Clock
 from qlops_assets.core.errors import ArtifactError, LoadUnderWayError, QlopsError
-from qlops_assets.core.prediction import FeatureLookup, FloatMatrix, ModelSource, Predictor
+from qlops_assets.core.prediction import (
+    FeatureLookup,
+    FloatMatrix,
+    ModelSource,
+    Predictor,
+    column_names,
+)
 
 _WAIT_SECONDS = 30.0
 
@@ -35,6 +41,11 @@ class Slot:
         """Return one score per row."""
         # LightGBM copies, with a warning, a single row that is a column-major view.
         return self.predictor.predict(np.ascontiguousarray(values))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of its rows."""
+        return column_names(self.predictor.features, self.predictor.window)
 
     @property
     def is_simulated(self) -> bool:
@@ -132,10 +143,14 @@ class Slots:
             newest = self._features.last_date()
             if newest is not None:
                 rows = self._features.rows(
-                    newest, predictor.features, expressions=predictor.expressions
+                    newest,
+                    predictor.features,
+                    expressions=predictor.expressions,
+                    window=predictor.window,
                 )
                 if len(rows.instruments):
                     return rows.values[:1]
         except QlopsError:
             pass  # the model can answer without the store; /v1/score says what is wrong with it
-        return np.full((1, len(predictor.features)), np.nan, dtype=np.float32)
+        width = len(predictor.features) * predictor.window
+        return np.full((1, width), np.nan, dtype=np.float32)

@@ -1,28 +1,25 @@
-"""Qlib's backtest of a signal: TopkDropout with the costs and limits of a market."""
+"""Qlib's backtest of a signal: a strategy of the catalog in the conditions of a market."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.sections.backtest import BacktestSettings
 from qlops_assets.core.sections.training import TrainingSettings
+from qlops_assets.core.settings import Settings
 from qlops_assets.lake.benchmark import Benchmark
+from qlops_assets.training.exchange.boards import board_sizes
+from qlops_assets.training.exchange.conditions import REGIONS, Conditions, trading_conditions
 from qlops_assets.training.metrics import qlib_series
+from qlops_assets.training.portfolio.catalog import STRATEGIES
+from qlops_assets.training.portfolio.strategy import Holdings, Inputs, Strategy
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Qlib's own settings of its benchmark workflows (CN) and a plain commission (US).
-EXCHANGES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "cn": {"limit_threshold": 0.095, "open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5},
-        "us": {"limit_threshold": None, "open_cost": 0.0005, "close_cost": 0.0005, "min_cost": 0},
-    }
-)
 
 # Share of the test days on which a benchmark must have a return.
 _LEAST_COVER: Final = 0.95
@@ -32,9 +29,11 @@ _LEAST_COVER: Final = 0.95
 class BacktestMetrics:
     """What Qlib's ``risk_analysis`` says of the excess return over the benchmark.
 
-    Annualised by Qlib's own convention (238 days for CN, arithmetic). ``information_ratio`` and
-    ``max_drawdown`` are of the excess return with cost; ``turnover`` is the mean daily share of
-    the account that is traded.
+    Annualised arithmetically by the region's trading days (CN 238, Qlib's convention; US 252).
+    ``information_ratio`` and ``max_drawdown`` are of the excess return with cost; ``turnover`` is
+    the mean daily share of the account that is traded. ``topk`` is what the strategy holds, or
+    chooses among. ``facts`` are what the returns do not show: days without a benchmark's return,
+    instruments by board, rebalances and their failures, where the benchmark's weights are from.
     """
 
     excess_return_with_cost: float
@@ -46,59 +45,63 @@ class BacktestMetrics:
     topk: int
     n_drop: int
     benchmark: str
+    strategy: str = "topk-dropout"
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics by name."""
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """How many instruments the strategy holds, and exchanges a day at most."""
-
-    topk: int
-    n_drop: int
-
-
-def require_tradable(training: TrainingSettings) -> None:
+def require_tradable(settings: Settings | TrainingSettings) -> None:
     """Refuse settings that no backtest can follow, whatever the data.
 
     Raises:
-        TrainingError: the region is unknown, or a number is out of range.
+        TrainingError: the region is unknown, a number is out of range, a price limit cannot be
+            read, or a setting has no effect on the strategy.
+        UnknownEntryError: there is no such strategy.
     """
-    if training.region not in EXCHANGES:
-        raise TrainingError(
-            f"[training] region: was {training.region!r}, must be one of {', '.join(EXCHANGES)}"
-        )
+    training, backtest = _sections(settings)
+    trading_conditions(backtest, training.region)
     for name in ("topk", "n_drop", "account"):
         value = getattr(training, name)
         if value is not None and value <= 0:
             raise TrainingError(f"[training] {name}: was {value}, must be above 0")
+    STRATEGIES.load(backtest.strategy).require(backtest)
 
 
-def choose_holdings(training: TrainingSettings, universe_size: int) -> Holdings:
-    """Return the holdings as set, else 50/5 for 200 instruments or more and in proportion below.
+def backtest_identity(settings: Settings) -> dict[str, Any]:
+    """Return everything that decides the outcome of a backtest, resolved, as a document.
+
+    Settings of the optimisers are in it where the strategy follows them.
 
     Raises:
-        TrainingError: holdings and exchanges exceed half the universe: every signal would then
-            hold nearly the same instruments.
+        TrainingError: the settings cannot be followed.
+        SourceError: the benchmark's weights cannot be read.
     """
-    topk = min(50, max(1, universe_size // 4)) if training.topk is None else training.topk
-    n_drop = max(1, topk // 10) if training.n_drop is None else training.n_drop
-    if topk + n_drop > max(2, universe_size // 2):
-        raise TrainingError(
-            f"[training] topk + n_drop: was {topk} + {n_drop}, must be at most half of the "
-            f"{universe_size} instruments of a test day"
-        )
-    return Holdings(topk, n_drop)
+    training, backtest = _sections(settings)
+    strategy = STRATEGIES.load(backtest.strategy)
+    return {
+        "topk": training.topk,
+        "n_drop": training.n_drop,
+        "account": training.account,
+        **trading_conditions(backtest, training.region).to_json(),
+        "strategy": {"name": backtest.strategy, **strategy.identity(backtest)},
+    }
 
 
 def run_backtest(
-    predictions: pl.DataFrame, training: TrainingSettings, benchmark: Benchmark
+    predictions: pl.DataFrame, settings: Settings | TrainingSettings, benchmark: Benchmark
 ) -> tuple[BacktestMetrics, pl.DataFrame]:
     """Trade the test predictions in Qlib's simulator; the session must be open.
 
-    The signal of a day is traded at the close of the next, as the label assumes.
+    The signal of a day is traded on the next, at its close unless ``deal_price`` says otherwise,
+    as the label assumes.
+
+    Args:
+        predictions: Columns instrument, date, score, segment and the raw label ``LABEL0``.
+        settings: With ``[backtest]`` at its defaults where only ``[training]`` is given.
+        benchmark: What the returns are compared with.
 
     Returns:
         The metrics, and by day: ``date, strategy, benchmark, excess, turnover, cost, drawdown``
@@ -106,47 +109,98 @@ def run_backtest(
 
     Raises:
         TrainingError: the settings cannot be traded by, the benchmark does not cover the test
-            days, or nothing was ever traded.
+            days, no day follows the test in the calendar, weights could not be chosen too often,
+            or nothing was ever traded.
     """
-    require_tradable(training)
+    require_tradable(settings)
+    training, backtest = _sections(settings)
     test = predictions.filter(pl.col("segment") == "test")
-    _require_benchmark(benchmark, test)
-    size = test.group_by("date").len().get_column("len").median()
-    holdings = choose_holdings(training, int(size if isinstance(size, (int, float)) else 0))
-    report = _simulate(test, training, holdings, benchmark)
+    missing = _require_benchmark(benchmark, test)
+    strategy, holdings = _strategy(test, training, backtest)
+    conditions = trading_conditions(backtest, training.region)
+    report, _ = simulate(test, training.account, strategy, conditions, benchmark)
+    facts = strategy.facts()
     if not report["turnover"].any():
         raise TrainingError("backtest: no order was filled on any day; check prices and limits")
-    return _metrics(report, holdings, benchmark), _by_day(report)
-
-
-def _simulate(
-    test: pl.DataFrame, training: TrainingSettings, holdings: Holdings, benchmark: Benchmark
-) -> "pd.DataFrame":
-    from qlib.backtest import backtest
-    from qlib.contrib.strategy import TopkDropoutStrategy
-
-    score, _ = qlib_series(test)
-    first, last = _bounds(test)
-    portfolio, _indicators = backtest(
-        start_time=first,
-        end_time=last,
-        account=training.account,
-        benchmark=_benchmark_series(benchmark),
-        strategy=TopkDropoutStrategy(signal=score, topk=holdings.topk, n_drop=holdings.n_drop),
-        executor={
-            "class": "SimulatorExecutor",
-            "module_path": "qlib.backtest.executor",
-            "kwargs": {"time_per_step": "day", "generate_portfolio_metrics": True},
-        },
-        exchange_kwargs={
-            "freq": "day",
-            "deal_price": "close",
-            "codes": test.get_column("instrument").unique().sort().to_list(),
-            **EXCHANGES[training.region],
+    metrics = _metrics(
+        report,
+        benchmark,
+        days_a_year=REGIONS[training.region].days_a_year,
+        topk=holdings.topk,
+        n_drop=holdings.n_drop,
+        strategy=backtest.strategy,
+        facts={
+            "benchmark_days_missing": missing,
+            "boards": dict(board_sizes(conditions.boards, _codes(test))),
+            **facts,
         },
     )
-    report: pd.DataFrame = portfolio["1day"][0]
-    return report
+    return metrics, _by_day(report)
+
+
+def _sections(settings: Settings | TrainingSettings) -> tuple[TrainingSettings, BacktestSettings]:
+    if isinstance(settings, TrainingSettings):
+        return settings, BacktestSettings()
+    return settings.training, settings.backtest
+
+
+def _strategy(
+    test: pl.DataFrame, training: TrainingSettings, backtest: BacktestSettings
+) -> tuple[Strategy, Holdings]:
+    kind = STRATEGIES.load(backtest.strategy)
+    size = test.group_by("date").len().get_column("len").median()
+    holdings = kind.choose_holdings(
+        training, backtest, int(size if isinstance(size, (int, float)) else 0)
+    )
+    score, _ = qlib_series(test)
+    first, last = _bounds(test)
+    made = kind(Inputs(score, holdings, backtest, tuple(_codes(test)), first, last))
+    return made, holdings
+
+
+def simulate(
+    test: pl.DataFrame,
+    account: float,
+    strategy: Strategy,
+    conditions: Conditions,
+    benchmark: Benchmark,
+) -> tuple["pd.DataFrame", "dict[pd.Timestamp, Any]"]:
+    """Return Qlib's report by day, and its position at the end of each; the session must be open.
+
+    Raises:
+        TrainingError: no day follows the test in the calendar, a price to deal at is missing, or
+            the strategy lacks the history that it needs.
+    """
+    from qlib.backtest import backtest
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    from qlops_assets.training.exchange.exchange import board_exchange
+
+    first, last = _bounds(test)
+    _require_day_after(last)
+    # Threads only wait for each other over matrices of a few hundred names: 5 to 40 times slower.
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        # Qlib averages the prices of a day's orders, also on a day without any.
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        portfolio, _indicators = backtest(
+            start_time=first,
+            end_time=last,
+            account=account,
+            benchmark=_benchmark_series(benchmark),
+            strategy=strategy.build(),
+            executor={
+                "class": "SimulatorExecutor",
+                "module_path": "qlib.backtest.executor",
+                "kwargs": {"time_per_step": "day", "generate_portfolio_metrics": True},
+            },
+            exchange_kwargs={"exchange": board_exchange(conditions, _codes(test), first, last)},
+        )
+    report, positions = portfolio["1day"]
+    return report, positions
+
+
+def _codes(test: pl.DataFrame) -> list[str]:
+    return test.get_column("instrument").unique().sort().to_list()
 
 
 def _bounds(test: pl.DataFrame) -> tuple[date, date]:
@@ -154,10 +208,26 @@ def _bounds(test: pl.DataFrame) -> tuple[date, date]:
     return days.min(), days.max()  # type: ignore[return-value]
 
 
-def _require_benchmark(benchmark: Benchmark, test: pl.DataFrame) -> None:
-    """Refuse a benchmark that begins after, or ends before the test; Qlib takes 0.0 for a gap."""
+def _require_day_after(last: date) -> None:
+    """Refuse a test that ends with the calendar: Qlib asks for the day after, by an IndexError."""
+    from qlib.data import D
+
+    if len(D.calendar(start_time=last, future=True)) < 2:
+        raise TrainingError(
+            f"backtest: the provider's calendar ends on {last}, the last day of the test; Qlib "
+            "needs a later day in calendars/day_future.txt, which `write_provider` writes"
+        )
+
+
+def _require_benchmark(benchmark: Benchmark, test: pl.DataFrame) -> int:
+    """Return the number of test days without a return of the benchmark, for which Qlib takes 0.
+
+    Raises:
+        TrainingError: there are too many: it begins after, or ends before the test.
+    """
     days = test.get_column("date").unique()
-    covered = days.is_in(benchmark.returns.get_column("date").implode()).sum()
+    with_return = benchmark.returns.drop_nulls("return").get_column("date")
+    covered = int(days.is_in(with_return.implode()).sum())
     if covered < _LEAST_COVER * len(days):
         first, last = _bounds(test)
         raise TrainingError(
@@ -165,6 +235,7 @@ def _require_benchmark(benchmark: Benchmark, test: pl.DataFrame) -> None:
             f"{first} to {last}, needs {_LEAST_COVER:.0%}; bring benchmark.parquet up "
             "to date, or remove it to compare with the equal-weighted universe"
         )
+    return len(days) - covered
 
 
 def _benchmark_series(benchmark: Benchmark) -> "pd.Series[float]":
@@ -175,12 +246,15 @@ def _benchmark_series(benchmark: Benchmark) -> "pd.Series[float]":
     return pd.Series(returns.get_column("return").fill_null(0.0).to_numpy(), index=index)
 
 
-def _metrics(report: "pd.DataFrame", holdings: Holdings, benchmark: Benchmark) -> BacktestMetrics:
+def _metrics(
+    report: "pd.DataFrame", benchmark: Benchmark, *, days_a_year: int, **described: Any
+) -> BacktestMetrics:
     from qlib.contrib.evaluate import risk_analysis
 
     gross = report["return"] - report["bench"]
     without, with_cost = (
-        risk_analysis(series, freq="day")["risk"] for series in (gross, gross - report["cost"])
+        risk_analysis(series, N=days_a_year, freq=None)["risk"]
+        for series in (gross, gross - report["cost"])
     )
     return BacktestMetrics(
         excess_return_with_cost=float(with_cost["annualized_return"]),
@@ -189,9 +263,8 @@ def _metrics(report: "pd.DataFrame", holdings: Holdings, benchmark: Benchmark) -
         max_drawdown=float(with_cost["max_drawdown"]),
         turnover=float(report["turnover"].mean()),
         days=len(report),
-        topk=holdings.topk,
-        n_drop=holdings.n_drop,
         benchmark=benchmark.name,
+        **described,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -16,9 +16,9 @@ from qlops_assets.features.store import FeatureStore
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.lake.versions.provenance import training_origin
 from qlops_assets.models.artifact import Artifact, save_artifact
-from qlops_assets.models.catalog import TRAINERS
+from qlops_assets.models.processing import processing_of
 from qlops_assets.models.qlib_session import qlib_session
-from qlops_assets.models.trainer import FittedModel
+from qlops_assets.models.trainer import FittedModel, Trainer
 from qlops_assets.registry.used_data import TRAINING_SET
 from qlops_assets.training.frame import (
     compute_labels,
@@ -28,11 +28,23 @@ from qlops_assets.training.frame import (
     require_rows,
     training_rows,
 )
-from qlops_assets.training.spec import TrainingSpec, training_spec, training_threads
+from qlops_assets.training.recipes import keep_recipe, with_recipe
+from qlops_assets.training.spec import TrainingSpec, trainer_of, training_spec
 
 LABELS = "labels.parquet"
 PREDICTIONS = "predictions.parquet"
 CURVES = "curves.json"
+_LIBRARIES: Final = (
+    "pyqlib",
+    "lightgbm",
+    "xgboost",
+    "torch",
+    "numpy",
+    "pandas",
+    "polars",
+    "scikit-learn",
+    "qlops_assets",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,7 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
         LakeError: no kept snapshot of the source has what the bars were made of.
         DatasetMissingError: the feature table does not have the features' rows.
     """
+    settings = with_recipe(settings, version)
     spec = require_version(settings, version)
     folder = settings.models / version
     require_label(settings.training)
@@ -90,6 +103,7 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
         "feature_table_version": table_version,
     }
     write_json(folder / TRAINING_SET, document)
+    keep_recipe(settings, version)
     return prepared
 
 
@@ -114,6 +128,7 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     Raises:
         TrainingError: the training set is missing, or Qlib cannot train on it.
     """
+    settings = with_recipe(settings, version)
     spec = require_version(settings, version)
     folder = settings.models / version
     if not (folder / LABELS).is_file():
@@ -123,26 +138,25 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     labels = pl.read_parquet(folder / LABELS)
     rows = training_rows(settings, features, labels, spec.feature_names)
     keys = rows.select(*KEY, LABEL)
-    trainer = TRAINERS.load(spec.model)(
-        settings.training.parameters,
-        seed=settings.training.seed,
-        threads=training_threads(settings),
-        rounds=settings.training.rounds,
-        early_stopping_rounds=settings.training.early_stopping_rounds,
-    )
+    trainer = trainer_of(settings)
     with qlib_session(build_provider(settings), region=settings.training.region):
         frame = qlib_frame(rows)
         del rows
         progress.report("processors", 0, None)
-        dataset = qlib_dataset(frame, spec.segments)
+        dataset = qlib_dataset(frame, spec.segments, spec.processors)
+        processing = processing_of(dataset) if spec.processors["infer"] else None
         fitted = trainer.fit(dataset, progress)
         progress.report("predict", 0, None)
-        predictions = _predictions(fitted, dataset)
-    with replacing(folder / PREDICTIONS) as path:
-        _with_labels(predictions, keys).write_parquet(path, compression="zstd")
-    curves = {"curves": fitted.curves, "importance": fitted.importance}
-    write_json(folder / CURVES, {**curves, "best_iteration": fitted.best_iteration})
-    artifact = _artifact(folder, fitted, spec)
+        predictions = _predictions(trainer, fitted, dataset)
+    _write(folder, fitted, _with_labels(predictions, keys))
+    artifact = save_artifact(
+        folder,
+        content=fitted.content,
+        format_name=fitted.format_name,
+        features=fitted.features,
+        expressions=spec.feature_origin["custom"],
+        processing=processing,
+    )
     best = fitted.best_iteration - 1
     return Trained(
         artifact,
@@ -154,24 +168,21 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     )
 
 
-def _artifact(folder: Path, fitted: FittedModel, spec: TrainingSpec) -> Artifact:
-    return save_artifact(
-        folder,
-        text=fitted.text,
-        format_name=fitted.format_name,
-        features=fitted.features,
-        expressions=spec.feature_origin["custom"],
-    )
+def _write(folder: Path, fitted: FittedModel, predictions: pl.DataFrame) -> None:
+    with replacing(folder / PREDICTIONS) as path:
+        predictions.write_parquet(path, compression="zstd")
+    curves = {"curves": fitted.curves, "importance": fitted.importance}
+    write_json(folder / CURVES, {**curves, "best_iteration": fitted.best_iteration})
 
 
 def _curve(fitted: FittedModel, segment: str) -> list[float]:
     return next(v for k, v in fitted.curves.items() if k.startswith(f"{segment}."))
 
 
-def _predictions(fitted: FittedModel, dataset: Any) -> pl.DataFrame:
+def _predictions(trainer: Trainer, fitted: FittedModel, dataset: Any) -> pl.DataFrame:
     parts = []
     for segment in ("valid", "test"):
-        scores = fitted.qlib_model.predict(dataset, segment)
+        scores = trainer.predict(fitted, dataset, segment)
         days = scores.index.get_level_values("datetime").to_numpy().astype("datetime64[D]")
         codes = scores.index.get_level_values("instrument").to_list()
         parts.append(
@@ -190,8 +201,7 @@ def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that decide a model's numbers."""
     from importlib.metadata import version
 
-    names = ("pyqlib", "lightgbm", "numpy", "pandas", "polars", "scikit-learn", "qlops_assets")
-    return {name: version(name) for name in names}
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def read_training_set(settings: Settings, version: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From stored features to Qlib's dataset, without recomputing anything."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from qlops_assets.factors.grammar.names import require_fields
 from qlops_assets.factors.grammar.parser import parse
 from qlops_assets.features.version import FeatureVersion, FrameSpec
 from qlops_assets.lake.universe import load_universe, members
+from qlops_assets.training.processors import fitted_on
 from qlops_assets.training.segments import Segments
 
 if TYPE_CHECKING:
@@ -90,13 +91,15 @@ def qlib_frame(rows: pl.DataFrame) -> "pd.DataFrame":
     """Return training rows in the form of a Qlib data handler.
 
     Index (datetime, instrument), columns (``feature``, name) and (``label``, ``LABEL0``), float32.
+    What is not finite is missing: XGBoost refuses it, and a network never recovers from it.
     """
     import pandas as pd
 
     names = feature_names(rows.columns)
     values = np.empty((rows.height, len(names) + 1), dtype=np.float32, order="F")
     for position, name in enumerate([*names, LABEL]):
-        values[:, position] = rows.get_column(name).fill_null(float("nan")).to_numpy()
+        column = rows.get_column(name).fill_null(float("nan")).to_numpy()
+        values[:, position] = np.where(np.isfinite(column), column, np.float32(np.nan))
     columns = pd.MultiIndex.from_tuples([("feature", n) for n in names] + [("label", LABEL)])
     return pd.DataFrame(values, index=qlib_index(rows), columns=columns, copy=False)
 
@@ -112,24 +115,28 @@ def qlib_index(rows: pl.DataFrame) -> "pd.MultiIndex":
     )
 
 
-def qlib_dataset(frame: "pd.DataFrame", segments: Segments) -> Any:
-    """Return the ``DatasetH`` over a frame, with Alpha158's own processors.
+def qlib_dataset(
+    frame: "pd.DataFrame", segments: Segments, processors: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Any:
+    """Return the ``DatasetH`` over a frame.
 
-    No processor for inference (trees take NaN); for learning ``DropnaLabel`` and ``CSZScoreNorm``
-    of the label, as ``qlib.contrib.data.handler.Alpha158`` configures them.
+    Args:
+        frame: Of :func:`qlib_frame`.
+        segments: First and last day of each.
+        processors: Qlib's, ``infer`` and ``learn``. What is fitted is fitted on ``train`` only.
     """
+    import pandas as pd
     from qlib.data.dataset import DatasetH
     from qlib.data.dataset.handler import DataHandlerLP
     from qlib.data.dataset.loader import StaticDataLoader
 
-    handler = DataHandlerLP(
-        data_loader=StaticDataLoader(frame),
-        infer_processors=[],
-        learn_processors=[
-            {"class": "DropnaLabel"},
-            {"class": "CSZScoreNorm", "kwargs": {"fields_group": "label"}},
-        ],
-    )
+    # Some of its processors write into what another cut out of a frame, as they mean to.
+    with pd.option_context("mode.chained_assignment", None):
+        handler = DataHandlerLP(
+            data_loader=StaticDataLoader(frame),
+            infer_processors=[fitted_on(segments.train, one) for one in processors["infer"]],
+            learn_processors=[fitted_on(segments.train, one) for one in processors["learn"]],
+        )
     return DatasetH(handler, segments=_qlib_segments(segments))
 
 

@@ -1,7 +1,6 @@
-"""Charts of a training: SVG for the report, a small PNG for Dagster's metadata."""
+"""What charts share, and the small picture of a backtest for Dagster's metadata."""
 
 import io
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -46,83 +45,22 @@ def equity_figure(by_day: pl.DataFrame, *, title: str, size: tuple[float, float]
     return figure
 
 
-def ic_figure(daily: pl.DataFrame, *, title: str, size: tuple[float, float]) -> "Figure":
-    """Return monthly mean Rank IC as bars and the cumulated Rank IC as a line.
-
-    Args:
-        daily: Columns ``date`` and ``rank_ic``.
-        title: Says what is shown.
-        size: Width and height in inches.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    bars = figure.subplots()
-    monthly = (
-        daily.drop_nans("rank_ic")
-        .sort("date")
-        .group_by_dynamic("date", every="1mo")
-        .agg(pl.col("rank_ic").mean())
-    )
-    values = monthly.get_column("rank_ic").to_numpy()
-    colours = [EXCESS if value >= 0 else LOSS for value in values]
-    bars.bar(monthly.get_column("date").to_numpy(), values, width=25, color=colours, alpha=0.7)
-    bars.set_ylabel("mean Rank IC of the month")
-    line = bars.twinx()
-    rank_ic = daily.drop_nans("rank_ic").sort("date")
-    line.plot(
-        rank_ic.get_column("date").to_numpy(),
-        rank_ic.get_column("rank_ic").cum_sum().to_numpy(),
-        color=STRATEGY,
-        linewidth=1.4,
-    )
-    line.set_ylabel("cumulated", color=STRATEGY)
-    line.spines["top"].set_visible(False)
-    bars.set_title(title, loc="left", fontsize="medium")
-    make_plain(bars)
-    return figure
-
-
-def curves_figure(
-    curves: Mapping[str, Sequence[float]], best: int, *, size: tuple[float, float]
-) -> "Figure":
-    """Return the loss on train and valid by iteration, with the iteration that is used."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    for (name, values), colour in zip(curves.items(), (BENCHMARK, STRATEGY), strict=False):
-        axes.plot(range(1, len(values) + 1), values, label=name, color=colour, linewidth=1.4)
-    axes.axvline(best, color=LOSS, linewidth=1, linestyle="--", label=f"used: {best}")
-    axes.set_xlabel("iteration")
-    axes.set_title("Learning curves", loc="left", fontsize="medium")
-    axes.legend(frameon=False, fontsize="small")
-    make_plain(axes)
-    return figure
-
-
-def importance_figure(gain: Mapping[str, float], *, size: tuple[float, float]) -> "Figure":
-    """Return the twenty features with the largest gain, as shares of the whole."""
-    from matplotlib.figure import Figure
-
-    top = sorted(gain.items(), key=lambda item: item[1], reverse=True)[:20][::-1]
-    whole = sum(gain.values()) or 1.0
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.barh([name for name, _ in top], [100 * value / whole for _, value in top], color=STRATEGY)
-    axes.set_xlabel("share of gain, %")
-    axes.tick_params(axis="y", labelsize="small")
-    axes.set_title("Feature importance", loc="left", fontsize="medium")
-    make_plain(axes)
-    return figure
-
-
 def make_plain(*axes: "Axes") -> None:
     """Take away what a chart does not need."""
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
         one.grid(axis="y", alpha=0.25, linewidth=0.6)
+        one.set_axisbelow(True)
         one.margins(x=0.01)
+
+
+def show_dates(axes: "Axes", *, most: int) -> None:
+    """Label a time axis with at most so many dates, each no longer than it needs to be."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=most)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def as_svg(figure: "Figure") -> str:

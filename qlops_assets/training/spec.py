@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qlops_assets.core.digests import value_digest
 from qlops_assets.core.settings import Settings
@@ -12,9 +12,13 @@ from qlops_assets.lake.calendar import trading_days
 from qlops_assets.lake.datasets import snapshot_digest
 from qlops_assets.lake.universe import load_universe
 from qlops_assets.models.catalog import TRAINERS
-from qlops_assets.training.backtest import require_tradable
+from qlops_assets.training.backtest import backtest_identity, require_tradable
 from qlops_assets.training.features import resolve_features
+from qlops_assets.training.processors import Processors, processors_of
 from qlops_assets.training.segments import Segments, split_calendar
+
+if TYPE_CHECKING:
+    from qlops_assets.models.trainer import Trainer
 
 _TOLD: Final = ("feature_names", "feature_origin")
 
@@ -26,6 +30,8 @@ class TrainingSpec:
     Attributes:
         model: Name in the model catalog.
         task: Qlib's configuration of the model, defaults included.
+        fitting: What beside the task decides the outcome of a fit: threads, days of a window.
+        processors: Qlib's, of features and label, fitted on train only.
         features: Digest of the feature definitions: names, order, expressions.
         feature_names: The features in the order of the model's columns.
         feature_origin: Entries of ``[training] features``, expressions of the user's own features,
@@ -38,13 +44,17 @@ class TrainingSpec:
         factors: Digest of the factor rows.
         source: Name of the source.
         simulated: Whether the source is the built-in market.
-        backtest: Region, holdings, exchanged holdings, account.
+        backtest: Everything that decides the backtest: region, holdings, account, costs, limits,
+            the strategy with its settings.
         last_day: Last trading day of the source.
         min_rank_ic: Test Rank IC above which the version is valid.
+        overfitting: ``[overfitting]`` where it can reject the version; empty otherwise.
     """
 
     model: str
     task: dict[str, Any]
+    fitting: dict[str, Any]
+    processors: Processors
     features: str
     feature_names: tuple[str, ...]
     feature_origin: dict[str, Any]
@@ -61,6 +71,7 @@ class TrainingSpec:
     last_day: date
     backtest: dict[str, Any]
     min_rank_ic: float
+    overfitting: dict[str, Any]
 
     @property
     def digest(self) -> str:
@@ -97,21 +108,17 @@ def training_spec(settings: Settings) -> TrainingSpec:
         SelectionError: a selection among the features is missing or damaged.
     """
     training = settings.training
-    require_tradable(training)
+    require_tradable(settings)
     calendar = trading_days(settings)
     universe, benchmark = load_universe(settings), load_benchmark(settings)
-    trainer = TRAINERS.load(training.model)(
-        training.parameters,
-        seed=training.seed,
-        threads=training_threads(settings),
-        rounds=training.rounds,
-        early_stopping_rounds=training.early_stopping_rounds,
-    )
+    trainer = trainer_of(settings)
     segments = split_calendar(calendar, training)
     features = resolve_features(settings, segments)
     return TrainingSpec(
         model=training.model,
         task=trainer.configuration(),
+        fitting=trainer.fitting(),
+        processors=processors_of(training.processors, trainer.processors),
         features=features.definitions,
         feature_names=features.names,
         feature_origin=features.origin,
@@ -126,13 +133,26 @@ def training_spec(settings: Settings) -> TrainingSpec:
         source=settings.source_name,
         simulated=settings.source.is_simulated,
         last_day=calendar[-1],
-        backtest={
-            "region": training.region,
-            "topk": training.topk,
-            "n_drop": training.n_drop,
-            "account": training.account,
-        },
+        backtest=backtest_identity(settings),
         min_rank_ic=training.min_rank_ic,
+        overfitting=asdict(settings.overfitting) if settings.overfitting.blocks else {},
+    )
+
+
+def trainer_of(settings: Settings) -> "Trainer":
+    """Return the trainer that ``[training]`` asks for.
+
+    Raises:
+        UnknownEntryError: there is no such model.
+        TrainingError: one of its parameters is unknown or out of range.
+    """
+    training = settings.training
+    return TRAINERS.load(training.model)(
+        training.parameters,
+        seed=training.seed,
+        threads=training_threads(settings),
+        rounds=training.rounds,
+        early_stopping_rounds=training.early_stopping_rounds,
     )
 
 

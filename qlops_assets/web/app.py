@@ -23,6 +23,7 @@ from qlops_assets.web.guard import Guard
 from qlops_assets.web.health import Neighbours
 from qlops_assets.web.pages import INTERFACES, PAGES
 from qlops_assets.web.source import FollowedSettings
+from qlops_assets.web.training.book import TrainingBook
 from qlops_assets.web.wording import FILTERS
 
 _HERE: Final = Path(__file__).parent
@@ -57,6 +58,7 @@ def build_console(
         clock=clock,
         hub=EventHub(opened, limits or StreamLimits()),
         neighbours=Neighbours(followed, clock),
+        trainings=TrainingBook(opened),
         templates=_templates(),
     )
     for router in (*(page.router for page in PAGES), *INTERFACES):

@@ -11,6 +11,7 @@ from qlops_assets.core.settings import Settings
 from qlops_assets.web.events import EventHub
 from qlops_assets.web.health import Neighbours
 from qlops_assets.web.source import FollowedSettings
+from qlops_assets.web.training.book import TrainingBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Console:
     clock: Clock
     hub: EventHub
     neighbours: Neighbours
+    trainings: TrainingBook
     templates: Jinja2Templates
 
     @property

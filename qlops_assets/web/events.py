@@ -30,7 +30,7 @@ class StreamLimits:
         heartbeat_s: Seconds of silence after which a client is told that we are here.
     """
 
-    poll_s: float = 0.1
+    poll_s: float = 0.05
     page: int = 500
     queue: int = 2000
     clients: int = 200

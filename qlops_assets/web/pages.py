@@ -22,6 +22,7 @@ PAGES = (
     Page("Overview", "/", "qlops_assets.web.overview.page:router"),
     Page("Data", "/data", "qlops_assets.web.data.page:router"),
     Page("Factors", "/factors", "qlops_assets.web.factors.page:router"),
+    Page("Training", "/training", "qlops_assets.web.training.page:router"),
 )
 
 # Routers without a word in the navigation.

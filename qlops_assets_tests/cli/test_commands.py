@@ -73,10 +73,12 @@ def test_models_list_shows_versions_without_metrics(qlops: Qlops, home: Settings
     assert "young" in said.out
 
 
-def test_models_show_is_the_card(qlops: Qlops, home: Settings) -> None:
+def test_models_show_is_the_card_and_what_its_training_does(qlops: Qlops, home: Settings) -> None:
     card = qlops("models", "show", "alpha-2", "--json").document
     expected = Registry(Journal(home.journal_url)).card("alpha-2").to_json()
-    assert card == expected
+    known = {"attempt": None, "status": None, "last_progress": None}
+    training = {**known, "heard_at": expected["updated_at"]}
+    assert card == {**expected, "shown": "validated", "training": training}
     assert len(card["artifact_sha256"]) == 64
     assert card["artifact_sha256"] in qlops("models", "show", "alpha-2").out
 

@@ -22,7 +22,8 @@ SUBCOMMANDS = {
     "factor": ["check", "list", "add", "remove", "report", "select"],
     "indicator": ["list", "show", "check"],
     "features": ["refresh", "status", "versions", "as-of", "compact", "untag"],
-    "models": ["list", "show", "history"],
+    "models": ["list", "show", "history", "reproduce"],
+    "train": ["cancel", "export", "recipe"],
 }
 
 

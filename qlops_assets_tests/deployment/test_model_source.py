@@ -74,7 +74,7 @@ def test_artifact_other_than_the_registered_one_is_refused(
     register(settings, journal, "v1", train_text(1))
     save_artifact(
         settings.models / "v1",
-        text=train_text(2),
+        content=train_text(2).encode(),
         format_name="lightgbm-text",
         features=FEATURES,
     )

@@ -17,6 +17,7 @@ from qlops_assets.factors.alpha158 import alpha158_expressions
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
 from qlops_assets.features.lookup import StoredFeatures
 from qlops_assets.features.store import FeatureStore
+from qlops_assets.features.version import FrameSpec
 from qlops_assets_tests.support.market import (
     DELISTED,
     LATE,
@@ -227,3 +228,28 @@ def test_indicator_of_ones_own_is_given_only_to_a_model_of_the_same(
     assert lookup.rows(DAY, ["gap", "KMID"], expressions=same).values.shape == (23, 2)
     with pytest.raises(FeatureDefinitionError, match="'gap'"):
         lookup.rows(DAY, ["gap"], expressions={"gap": "$rsi_14"})
+
+
+@pytest.mark.parametrize("window", [2, 5, 500])
+def test_window_holds_the_days_before_by_a_loop_over_them(
+    market: Settings, lookup: StoredFeatures, window: int
+) -> None:
+    """A missing day takes the one before it, else the first that is there."""
+    names, day = ["KMID", "ROC5"], DAYS[40]
+    days = [one for one in DAYS if one <= day][-window:]
+    table = FeatureStore(market).latest()
+    assert table is not None
+    stored = pl.DataFrame(pl.from_arrow(table.training_frame(FrameSpec(names))))
+    found = lookup.rows(day, names, window=window)
+    assert found.instruments == lookup.rows(day, names).instruments
+    assert found.values.shape == (len(found.instruments), 2 * window)
+    for code, values in zip(found.instruments, found.values, strict=True):
+        own = {row["date"]: row for row in stored.filter(instrument=code).to_dicts()}
+        there = [one for one in days if one in own]
+        rows = []
+        for one in days:
+            past = [other for other in there if other <= one]
+            rows.append(own[past[-1] if past else there[0]])
+        rows = [rows[0]] * (window - len(rows)) + rows
+        expected = np.array([[row[name] for name in names] for row in rows], np.float32)
+        np.testing.assert_array_equal(values.reshape(window, 2), expected)

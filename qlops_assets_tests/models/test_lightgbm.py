@@ -1,7 +1,6 @@
 """The LightGBM trainer against Qlib's own class and LightGBM itself."""
 
 import json
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import pytest
 
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Unreported
-from qlops_assets.models.lightgbm import DEFAULTS, LightGBMTrainer
+from qlops_assets.models.lightgbm import PARAMETERS, LightGBMTrainer
 from qlops_assets.models.lightgbm_predictor import load_text
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.models.trainer import FittedModel
+from qlops_assets_tests.support.progress import Recorder
 from qlops_assets_tests.support.qlib_data import DAYS, SEGMENTS, dataset_of, frame_of
 
 SMALL = {"lambda_l1": 0.1, "lambda_l2": 1.0, "num_leaves": 6, "min_data_in_leaf": 10}
@@ -29,18 +29,6 @@ def trainer(**changes: Any) -> LightGBMTrainer:
         "early_stopping_rounds": 8,
     }
     return LightGBMTrainer(**(given | changes))
-
-
-class Recorder:
-    """Progress that remembers."""
-
-    def __init__(self) -> None:
-        self.reports: list[tuple[str, int, int | None, dict[str, float]]] = []
-
-    def report(
-        self, stage: str, step: int, total: int | None, metrics: Mapping[str, float] | None = None
-    ) -> None:
-        self.reports.append((stage, step, total, dict(metrics or {})))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +71,9 @@ def test_trees_equal_those_of_qlibs_own_fit(
     model, _ = stock
     assert fitted.best_iteration == model.model.best_iteration
     assert trees(fitted.qlib_model.model) == trees(model.model)
-    assert fitted.text == model.model.model_to_string(num_iteration=model.model.best_iteration)
+    assert fitted.content.decode() == model.model.model_to_string(
+        num_iteration=model.model.best_iteration
+    )
 
 
 def test_every_iteration_is_reported_with_what_lightgbm_recorded(
@@ -108,16 +98,15 @@ def test_training_stops_early_at_the_best_of_the_validation(fitted: FittedModel)
 def test_artifact_scores_like_qlibs_model_bit_for_bit(fitted: FittedModel, dataset: Any) -> None:
     expected = fitted.qlib_model.predict(dataset, "test")
     rows = dataset.prepare("test", col_set="feature").to_numpy(dtype=np.float32)
-    loaded = load_text(fitted.text, fitted.features)
+    loaded = load_text(fitted.content, fitted.features)
     np.testing.assert_array_equal(loaded.predict(rows), expected.to_numpy())
-    np.testing.assert_array_equal(fitted.predictor.predict(rows), expected.to_numpy())
     assert len(set(expected)) > 20
 
 
 def test_artifact_holds_the_trees_up_to_the_best_iteration_only(fitted: FittedModel) -> None:
     import lightgbm
 
-    booster = lightgbm.Booster(model_str=fitted.text)
+    booster = lightgbm.Booster(model_str=fitted.content.decode())
     assert booster.num_trees() == fitted.best_iteration
 
 
@@ -146,9 +135,9 @@ def test_fit_again_gives_the_same_text_another_seed_another(
     with qlib_session(any_provider):
         again = trainer().fit(dataset, Unreported())
         other = trainer(seed=8).fit(dataset, Unreported())
-    assert again.text == fitted.text
+    assert again.content == fitted.content
     assert again.curves == fitted.curves
-    assert other.text != fitted.text
+    assert other.content != fitted.content
 
 
 @pytest.mark.filterwarnings("ignore:Early stopping is not available in dart mode")
@@ -160,14 +149,15 @@ def test_boosting_that_cannot_stop_early_uses_every_tree(any_provider: Path, dat
         expected = fitted.qlib_model.predict(dataset, "test")
     assert fitted.best_iteration == fitted.iterations == 12
     rows = dataset.prepare("test", col_set="feature").to_numpy(dtype=np.float32)
-    np.testing.assert_array_equal(fitted.predictor.predict(rows), expected.to_numpy())
+    predictor = load_text(fitted.content, fitted.features)
+    np.testing.assert_array_equal(predictor.predict(rows), expected.to_numpy())
 
 
 def test_configuration_is_qlibs_benchmark_with_what_was_given(dataset: Any) -> None:
     task = trainer(parameters={"num_leaves": 6}).configuration()
     assert (task["module_path"], task["class"]) == ("qlib.contrib.model.gbdt", "LGBModel")
     assert task["kwargs"] == {
-        **DEFAULTS,
+        **{name: one.default for name, one in PARAMETERS.items() if one.default is not None},
         "num_leaves": 6,
         "seed": 7,
         "num_threads": 1,

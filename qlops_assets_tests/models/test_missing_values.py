@@ -71,7 +71,7 @@ def hard_rows() -> np.ndarray:
 def test_missing_values_go_the_way_the_model_says(booster: lightgbm.Booster, kind: str) -> None:
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
     assert {node["missing_type"] for tree in trees for node in nodes(tree)} == {kind}
-    predictor = load_text(booster.model_to_string(), [f"f{i}" for i in range(_WIDTH)])
+    predictor = load_text(booster.model_to_string().encode(), [f"f{i}" for i in range(_WIDTH)])
     rows = hard_rows()
     walked = [math.fsum(leaf(tree, row) for tree in trees) for row in rows]
     np.testing.assert_allclose(predictor.predict(rows), walked, rtol=1e-12, atol=1e-14)

@@ -22,15 +22,33 @@ from qlops_assets_tests.support.advance_process import CHAIN
 # Written from the description of the life of a version, not from the table under test: from each
 # state, what can happen and where it leads.
 LIFE = {
-    None: {"started": "training"},
-    "training": {"started": "training", "trained": "trained", "failed": "failed"},
+    None: {"started": "training", "failed": "failed", "cancelled": "cancelled"},
+    "training": {
+        "started": "training",
+        "trained": "trained",
+        "failed": "failed",
+        "cancelled": "cancelled",
+    },
     "trained": {
         "started": "training",
         "validated": "validated",
         "rejected": "rejected",
         "failed": "failed",
+        "evaluation_failed": "trained",
+        "cancelled": "cancelled",
     },
-    "failed": {"started": "training", "retired": "retired"},
+    "failed": {
+        "started": "training",
+        "failed": "failed",
+        "cancelled": "cancelled",
+        "retired": "retired",
+    },
+    "cancelled": {
+        "started": "training",
+        "failed": "failed",
+        "cancelled": "cancelled",
+        "retired": "retired",
+    },
     "rejected": {"retired": "retired"},
     "validated": {"staged": "staging", "retired": "retired"},
     "staging": {"promoted": "production", "superseded": "archived"},

@@ -140,6 +140,7 @@ def test_failure_inside_the_model_is_500_without_a_traceback(
         def __init__(self, inner: object) -> None:
             self._inner, self.calls = inner, 0
             self.features, self.expressions = inner.features, inner.expressions
+            self.window = inner.window
 
         def predict(self, values):
             self.calls += 1

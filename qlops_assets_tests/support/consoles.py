@@ -56,12 +56,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def report_fit(journal: Journal, version: str, steps: range, *, total: int = 1000) -> None:
+def report_fit(
+    journal: Journal, version: str, steps: range, *, total: int = 1000, attempt: int = 1
+) -> None:
     """Append the progress of a fit: train falls for ever, valid has its best at step 60."""
     for step in steps:
         metrics = {"train.l2": 1 - step / 5000, "valid.l2": 0.99 + (step - 60) ** 2 / 1e6}
         data = {"stage": "fit", "step": step, "total": total, "metrics": metrics}
-        journal.append(f"training/{version}", "progress", {**data, "elapsed_s": step / 10})
+        pace = {
+            "elapsed_s": step / 10,
+            "eta_s": (total - step) / 10,
+            "eta_low_s": 1,
+            "eta_high_s": 99,
+        }
+        facts = {"attempt": attempt, **data, **pace, "memory_mb": 812.4, "rows_per_s": 351_234}
+        journal.append(f"training/{version}", "progress", facts)
 
 
 def add_evaluated_model(

@@ -1,5 +1,6 @@
 """Tiny inputs for Qlib: a provider of two instruments, and a dataset with a signal in it."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,13 @@ def dataset_of(frame: Any, segments: dict[str, tuple[date, date]]) -> Any:
         learn_processors=[{"class": "DropnaLabel"}],
     )
     return DatasetH(handler, segments=segments)
+
+
+def dataset_with(
+    frame: Any, segments: dict[str, tuple[date, date]], processors: Mapping[str, Any]
+) -> Any:
+    """Return the ``DatasetH`` of a frame with a model's own processors; a session must be open."""
+    from qlops_assets.training.frame import qlib_dataset
+    from qlops_assets.training.segments import Segments
+
+    return qlib_dataset(frame, Segments(**segments), processors)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def register(
     """Save an artifact and take its version through the registry to ``validated``."""
     artifact = save_artifact(
         settings.models / version,
-        text=text,
+        content=text.encode(),
         format_name="lightgbm-text",
         features=FEATURES,
         expressions=expressions,
@@ -99,6 +99,7 @@ class InMemoryFeatures:
         instruments: Sequence[str] | None = None,
         *,
         expressions: Mapping[str, str] | None = None,
+        window: int = 1,
     ) -> FeatureRows:
         """Return the rows of a day; instruments without a row are left out."""
         for name, expression in (expressions or {}).items():
@@ -111,7 +112,9 @@ class InMemoryFeatures:
         names = [i for i in (instruments or INSTRUMENTS) if i in INSTRUMENTS]
         columns = [FEATURES.index(name) for name in features]
         index = [INSTRUMENTS.index(name) for name in names]
-        return FeatureRows(day, names, self.table(day)[index][:, columns])
+        days = [day - timedelta(days=back) for back in range(window - 1, -1, -1)]
+        values = [self.table(one)[index][:, columns] for one in days]
+        return FeatureRows(day, names, np.concatenate(values, axis=1))
 
 
 class FrozenClock:

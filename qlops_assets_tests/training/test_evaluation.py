@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -17,8 +18,10 @@ from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings
 from qlops_assets.training import evaluation as evaluation_module
 from qlops_assets.training.evaluation import Evaluation, evaluate_model, judge
-from qlops_assets.training.fit import predictions_path
+from qlops_assets.training.fit import library_versions, predictions_path
 from qlops_assets.training.metrics import SignalMetrics
+from qlops_assets.training.overfitting.trials import Trials
+from qlops_assets.training.overfitting.verdict import Level
 from qlops_assets_tests.support.market import copied, restate
 from qlops_assets_tests.support.market_fixtures import Trained
 
@@ -101,17 +104,41 @@ def test_report_shows_the_figures_of_the_evaluation(
     metrics, backtest = document["metrics"], document["backtest"]
     assert f"{metrics['rank_ic']:.4f}" in text
     assert f"{100 * metrics['excess_return_with_cost']:.1f} %" in text
-    assert f"TopkDropout {backtest['topk']}/{backtest['n_drop']}" in text
+    assert f"{backtest['strategy']} {backtest['topk']}/{backtest['n_drop']}" in text
     assert trained.first in text
     assert document["reason"] in text
-    assert report.count("<svg") == 4
+    assert f"{100 * backtest['turnover']:.1f} %" in text
+    assert f"Overfitting: {document['overfitting']['verdict']}" in text
+    assert all(finding["text"] in text for finding in document["overfitting"]["findings"])
+    assert report.count("<svg") == report.count('role="img"') == 9
     kept = read_json(trained.settings.models / trained.first / "curves.json")
     assert kept is not None
     assert f"used: {kept['best_iteration']}" in text
 
 
+def test_report_names_every_version_of_its_data_and_the_whole_specification(
+    report: str, trained: Trained
+) -> None:
+    page = Loads()
+    page.feed(report)
+    text = "".join(page.text)
+    spec = read_json(trained.settings.models / trained.first / "training_set.json")
+    assert spec is not None
+    for name in ("snapshot", "factors", "source_manifest", "universe_digest", "digest"):
+        assert spec[name] in text
+    assert json.dumps(spec, indent=2, ensure_ascii=False) in text
+    assert all(version in text for version in library_versions().values())
+
+
+def test_contents_lead_to_every_section(report: str) -> None:
+    anchors = re.findall(r'<a href="#([^"]+)">', report)
+    assert anchors == re.findall(r'<h2 id="([^"]+)">', report)
+    assert len(anchors) == 6
+
+
 def test_report_of_a_real_source_does_not_speak_of_simulation(report: str) -> None:
-    assert "imulated" not in report
+    assert "imulated" not in re.sub(r"<pre>.*?</pre>", "", report, flags=re.S)
+    assert "&#34;simulated&#34;: false" in report  # in the specification, as it is stored
 
 
 def test_report_and_picture_of_a_simulated_market_say_so(
@@ -130,7 +157,9 @@ def test_evaluation_again_gives_the_same_document_and_page(
     body = simulated.report.read_text(encoding="utf-8")
     banner = re.search(r'<p class="banner">.*?</p>', body, re.S)
     assert banner is not None
-    assert body.replace(banner[0], "").split() == report.split()
+    flag = "&#34;simulated&#34;: "
+    same = body.replace(banner[0], "").replace(f"{flag}true", f"{flag}false")
+    assert same.split() == report.split()
 
 
 def test_document_is_strict_json_with_the_names_that_everybody_uses(
@@ -153,6 +182,7 @@ def test_document_is_strict_json_with_the_names_that_everybody_uses(
     assert document["passed"] is True
     assert document["metrics"]["rank_ic"] > 0.1  # the planted signal was found
     assert document["valid"]["days"] == 82
+    assert document["overfitting"]["verdict"] != "overfit"
 
 
 def test_picture_is_a_small_png(trained: Trained) -> None:
@@ -188,6 +218,79 @@ def test_verdict_is_about_the_rank_ic_of_the_test(
     settings = replace(market, training=replace(market.training, min_rank_ic=least))
     metrics = SignalMetrics(0.1, 1.0, rank_ic, 1.0, 0.1, 80)
     assert judge(settings, metrics) == (passed, reason)
+
+
+@pytest.fixture(scope="module")
+def overfit(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A copy of the home in which the version's scores on test are little more than noise."""
+    home = tmp_path_factory.mktemp("overfit") / "home"
+    settings = copied(trained.settings, home)
+    path = predictions_path(settings, trained.first)
+    rows = pl.read_parquet(path)
+    noise = pl.Series(np.random.default_rng(1).normal(0, 0.02, rows.height))
+    weak = pl.col("LABEL0").fill_nan(0.0).fill_null(0.0) * 0.1 + noise
+    on_test = pl.col("segment") == "test"
+    rows.with_columns(score=pl.when(on_test).then(weak).otherwise("score")).write_parquet(path)
+    return replace(trained, settings=settings)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["told", "blocked"])
+def overfit_evaluation(overfit: Trained, request: pytest.FixtureRequest) -> Evaluation:
+    rules = replace(overfit.settings.overfitting, blocks=request.param)
+    settings = replace(overfit.settings, overfitting=rules)
+    trials = Trials.of_returns(np.random.default_rng(2).normal(0, 0.01, (8, 64)).tolist())
+    return evaluate_model(settings, overfit.first, Unreported(), trials=trials)
+
+
+def test_model_that_lost_its_rank_ic_is_overfit_and_rejected_only_where_that_blocks(
+    overfit_evaluation: Evaluation,
+) -> None:
+    evaluation = overfit_evaluation
+    assert evaluation.test.rank_ic > 0
+    assert evaluation.verdict.level is Level.OVERFIT
+    rank_ic, not_overfit = evaluation.checks
+    assert (rank_ic.name, rank_ic.passed, rank_ic.is_blocking) == (
+        "rank_ic_above_minimum",
+        True,
+        True,
+    )
+    assert (not_overfit.name, not_overfit.passed) == ("not_overfit", False)
+    assert "Rank IC went from" in not_overfit.description
+    assert evaluation.passed is not not_overfit.is_blocking
+    assert evaluation.reason == (
+        not_overfit.description if not_overfit.is_blocking else rank_ic.description
+    )
+
+
+def test_verdict_is_in_the_document_the_facts_the_metadata_and_the_page(
+    overfit_evaluation: Evaluation,
+) -> None:
+    evaluation = overfit_evaluation
+    document = read_json(evaluation.report.parent / "evaluation.json")
+    assert document is not None
+    overfitting = document["overfitting"]
+    assert overfitting == evaluation.facts()["overfitting"]
+    assert overfitting["verdict"] == "overfit"
+    measures = overfitting["measures"]
+    assert measures["trials"] == 8
+    assert measures["backtest_overfitting"]["splits"] == 12_870
+    rules = {finding["rule"] for finding in overfitting["findings"]}
+    metadata = evaluation.metadata()
+    assert metadata.keys() >= rules | {*evaluation.metrics(), "turnover", "trials"}
+    assert (metadata["overfitting"], metadata["trials"]) == ("overfit", 8)
+    assert all(isinstance(value, (str, int, float)) for value in metadata.values())
+    page = evaluation.report.read_text(encoding="utf-8")
+    assert '<div class="verdict overfit"' in page
+    assert "probability of backtest overfitting" in page
+
+
+def test_setting_that_no_verdict_can_follow_is_refused_before_anything_is_measured(
+    own_trained: Trained,
+) -> None:
+    rules = replace(own_trained.settings.overfitting, confidence=2.0)
+    settings = replace(own_trained.settings, overfitting=rules)
+    with pytest.raises(TrainingError, match=r"\[overfitting\] confidence: was 2"):
+        evaluate_model(settings, own_trained.first, Unreported())
 
 
 def test_evaluation_after_the_data_changed_is_refused(own_trained: Trained) -> None:

@@ -163,10 +163,10 @@ def test_prepared_twice_is_the_same(own_trained: Trained) -> None:
 def test_parameters_that_lightgbm_refuses_leave_no_artifact(own_market: Settings) -> None:
     bad = replace(
         own_market,
-        training=replace(own_market.training, parameters={"learning_rate": -1.0}),
+        training=replace(own_market.training, parameters={"num_leaves": 200_000}),
     )
     version = training_spec(bad).version
     prepare_training_set(bad, version, Unreported())
-    with pytest.raises(TrainingError, match=r"LightGBM refuses: .*learning_rate"):
+    with pytest.raises(TrainingError, match=r"LightGBM refuses: .*num_leaves"):
         fit_model(bad, version, Unreported())
     assert not (bad.models / version / "model.txt").exists()

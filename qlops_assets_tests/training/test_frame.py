@@ -20,6 +20,7 @@ from qlops_assets.lake.datasets import bars_dataset
 from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.lake.scan import scan
 from qlops_assets.models.qlib_session import qlib_session
+from qlops_assets.models.trainer import TREE_PROCESSORS
 from qlops_assets.training.fit import prepare_training_set
 from qlops_assets.training.frame import (
     compute_labels,
@@ -71,7 +72,7 @@ def datasets(
     plain = tmp_path_factory.mktemp("plain") / "provider"
     write_plain_provider(plain, bars_dataset(market).read(), universe=universe_spans())
     with qlib_session(build_provider(market)):
-        ours = qlib_dataset(qlib_frame(rows), segments)
+        ours = qlib_dataset(qlib_frame(rows), segments, TREE_PROCESSORS)
     with qlib_session(plain):
         from qlib.contrib.data.handler import Alpha158
         from qlib.data.dataset import DatasetH

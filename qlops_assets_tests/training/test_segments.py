@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -158,3 +159,62 @@ def test_segment_that_is_too_short_is_named_with_its_days(
     training = replace(DEFAULT, train_end=train_end, valid_end=valid_end)
     with pytest.raises(HistoryTooShortError, match=f"segment '{segment}': found {days} trading"):
         split_calendar(CALENDAR, training)
+
+
+def given_segments(**changes: Any) -> TrainingSettings:
+    days = {
+        "train": (CALENDAR[0], CALENDAR[149]),
+        "valid": (CALENDAR[152], CALENDAR[199]),
+        "test": (CALENDAR[202], CALENDAR[299]),
+    }
+    purge = changes.pop("purge", False)
+    return replace(TrainingSettings(), min_days=250, segments=days | changes, purge=purge)
+
+
+def test_segments_that_are_given_are_taken() -> None:
+    found = split_calendar(CALENDAR[:300], given_segments())
+    assert found.train == (CALENDAR[0], CALENDAR[149])
+    assert (found.valid, found.test) == (
+        (CALENDAR[152], CALENDAR[199]),
+        (CALENDAR[202], CALENDAR[299]),
+    )
+
+
+def test_given_segments_end_on_trading_days() -> None:
+    saturdays = (CALENDAR[0] - timedelta(days=2), CALENDAR[149])
+    assert split_calendar(CALENDAR[:300], given_segments(train=saturdays)).train[0] == CALENDAR[0]
+
+
+@pytest.mark.parametrize("last", [149, 150, 151])
+def test_purge_cuts_given_segments_so_that_the_embargo_is_left(last: int) -> None:
+    training = given_segments(train=(CALENDAR[0], CALENDAR[last]), purge=True)
+    assert split_calendar(CALENDAR[:300], training).train == (CALENDAR[0], CALENDAR[149])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": (CALENDAR[0], CALENDAR[150])}, f"must end on {CALENDAR[149]} or before"),
+        ({"valid": (CALENDAR[149], CALENDAR[199])}, "must be after the last day of train"),
+        ({"test": (CALENDAR[100], CALENDAR[299])}, "must be after the last day of valid"),
+        ({"valid": (CALENDAR[199], CALENDAR[152])}, "a first and a last day"),
+        ({"valid": (CALENDAR[152],)}, "a first and a last day"),
+        ({"tests": (CALENDAR[202], CALENDAR[299])}, "did you mean 'test'"),
+        (
+            {"test": (CALENDAR[0].replace(year=2050), CALENDAR[0].replace(year=2051))},
+            "no trading day",
+        ),
+        ({"valid": (CALENDAR[152], CALENDAR[152])}, "segment 'valid'"),
+    ],
+)
+def test_given_segments_that_no_training_can_have_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        split_calendar(CALENDAR[:300], given_segments(**changes))
+
+
+def test_segments_beside_other_dates_are_refused() -> None:
+    both = replace(given_segments(), train_end=CALENDAR[100], valid_end=CALENDAR[200])
+    with pytest.raises(TrainingError, match="set one or the other"):
+        split_calendar(CALENDAR[:300], both)

@@ -55,6 +55,8 @@ def test_spec_is_the_same_for_the_same_lake_and_settings(market: Settings, diges
         {"account": 2e7},
         {"region": "us"},
         {"min_rank_ic": 0.01},
+        {"processors": {"learn": [{"class": "DropnaLabel"}]}},
+        {"model": "xgboost", "parameters": {}},
         {"features": ("KMID", "ROC5")},
     ],
     ids=lambda change: next(iter(change)),
@@ -77,9 +79,11 @@ def test_every_training_setting_is_accounted_for() -> None:
             "rounds",
             "early_stopping_rounds",
             "parameters",
+            "processors",
             "label",
         ),
         *("train_end", "valid_end", "train_share", "valid_share", "embargo_days"),  # as segments
+        *("segments", "purge"),
         *("topk", "n_drop", "account", "region", "min_rank_ic"),
     }
     only_refuse = {"label_horizon_days", "min_days"}
@@ -176,6 +180,8 @@ def test_version_is_a_legal_partition_key_folder_and_part_of_a_url(source: str) 
     spec = TrainingSpec(
         model="lightgbm",
         task={},
+        fitting={},
+        processors={},
         features="",
         feature_names=(),
         feature_origin={},
@@ -192,6 +198,7 @@ def test_version_is_a_legal_partition_key_folder_and_part_of_a_url(source: str) 
         last_day=day,
         backtest={},
         min_rank_ic=0.0,
+        overfitting={},
     )
     assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", spec.version)
     assert len(spec.version) < 100
@@ -231,3 +238,16 @@ def test_lake_without_bars_or_factors_says_what_to_materialize(own_market: Setti
         training_spec(own_market)
     with pytest.raises(DatasetMissingError, match="materialize raw_bars and bars first"):
         snapshot_digest(own_market)
+
+
+def test_overfitting_settings_make_another_version_only_where_they_can_reject_it(
+    market: Settings, digest: str
+) -> None:
+    def with_rules(**changes: Any) -> str:
+        rules = replace(market.overfitting, **changes)
+        return training_spec(replace(market, overfitting=rules)).digest
+
+    assert with_rules(confidence=0.9) == digest
+    blocking = with_rules(blocks=True)
+    assert blocking != digest
+    assert with_rules(blocks=True, confidence=0.9) != blocking

@@ -17,7 +17,7 @@ from qlops_assets.lake.scan import scan
 from qlops_assets.registry.registry import Registry
 from qlops_assets.registry.states import ModelEvent
 from qlops_assets.web.app import build_console
-from qlops_assets.web.overview.training import STALLED_AFTER, training_status
+from qlops_assets.web.overview.training import training_overview
 from qlops_assets.web.pages import PAGES
 from qlops_assets_tests.support.asgi_client import TestClient
 from qlops_assets_tests.support.consoles import (
@@ -176,33 +176,38 @@ def test_environments_show_live_version_and_last_deployment(
     ("event", "age", "state"),
     [
         (None, timedelta(0), "running"),
-        (None, STALLED_AFTER + timedelta(seconds=1), "stalled"),
+        (None, timedelta(seconds=30), "dead"),
         (ModelEvent.TRAINED, timedelta(days=1), "finished"),
         (ModelEvent.FAILED, timedelta(days=1), "failed"),
+        (ModelEvent.CANCELLED, timedelta(days=1), "cancelled"),
     ],
 )
 def test_training_is_told_by_its_state_and_its_last_report(
-    journal: Journal, event: ModelEvent | None, age: timedelta, state: str
+    settings: Settings, journal: Journal, event: ModelEvent | None, age: timedelta, state: str
 ) -> None:
     registry = Registry(journal)
     registry.advance(VERSION, ModelEvent.STARTED, by="test", why="")
     report_fit(journal, VERSION, range(1, 71))
     if event:
-        registry.advance(VERSION, event, by="test", why="", facts={"error": "out of memory"})
+        registry.advance(
+            VERSION, event, by="test", why="", facts={"failure": {"message": "out of memory"}}
+        )
     now = journal.read(after=journal.last_seq() - 1)[0].at + age
-    found = training_status(journal, registry.cards(), now)
+    found = training_overview(settings, journal, registry.cards(), now)
     assert found is not None
     assert (found["state"], found["stage"]) == (state, "fit")
     assert found["fit"]["step"] == 70
     assert (found["fit"]["metric"], found["fit"]["best_step"]) == ("l2", 60)
 
 
-def test_training_started_again_forgets_the_best_of_the_attempt_before(journal: Journal) -> None:
+def test_training_started_again_forgets_the_best_of_the_attempt_before(
+    settings: Settings, journal: Journal
+) -> None:
     registry = Registry(journal)
     registry.advance(VERSION, ModelEvent.STARTED, by="test", why="")
     report_fit(journal, VERSION, range(1, 71))
-    report_fit(journal, VERSION, range(1, 11))
-    found = training_status(journal, registry.cards(), SystemClock().now())
+    report_fit(journal, VERSION, range(1, 11), attempt=2)
+    found = training_overview(settings, journal, registry.cards(), SystemClock().now())
     assert found is not None
     assert (found["fit"]["step"], found["fit"]["best_step"]) == (10, 10)
 

@@ -14,6 +14,9 @@ class TrainingSettings:
         features: What it sees: sets (``alpha158``, ``custom``), factors, ``selection:NAME``.
         train_end: Last day of training; with ``valid_end`` instead of shares.
         valid_end: Last day of validation.
+        segments: First and last day of ``train``, ``valid`` and ``test``; instead of all of these.
+        purge: Whether segments with less than the embargo between them lose their last days, so
+            that no label sees the next one; they are refused otherwise.
         train_share: Share of the calendar for training where no dates are given.
         valid_share: Share of the calendar for validation.
         embargo_days: Trading days left out between segments; at least the label's horizon.
@@ -21,9 +24,11 @@ class TrainingSettings:
         label_horizon_days: Trading days that the label looks ahead.
         seed: Of everything random.
         threads: Of the model's training; 0 means one per core.
-        rounds: At most this many boosting iterations.
-        early_stopping_rounds: Stop when validation has not improved for this many.
+        rounds: At most this many iterations: trees, epochs of a sequence model, steps of ``mlp``.
+        early_stopping_rounds: Stop when validation has not improved for this many; ``mlp`` counts
+            its looks at the validation.
         parameters: Model parameters over the catalog's defaults.
+        processors: Qlib's processors, ``infer`` and ``learn``, instead of the model's own.
         topk: Holdings of the backtest; None means 50, scaled down for small universes.
         n_drop: Holdings exchanged a day; None means 5, scaled likewise.
         account: Starting cash of the backtest.
@@ -36,6 +41,8 @@ class TrainingSettings:
     features: tuple[str, ...] = ("alpha158",)
     train_end: date | None = None
     valid_end: date | None = None
+    segments: dict[str, tuple[date, ...]] = field(default_factory=dict)
+    purge: bool = False
     train_share: float = 0.6
     valid_share: float = 0.2
     embargo_days: int = 2
@@ -46,6 +53,7 @@ class TrainingSettings:
     rounds: int = 1000
     early_stopping_rounds: int = 50
     parameters: dict[str, Any] = field(default_factory=dict)
+    processors: dict[str, Any] = field(default_factory=dict)
     topk: int | None = None
     n_drop: int | None = None
     account: float = 1e8

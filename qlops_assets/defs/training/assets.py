@@ -7,15 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from qlops_assets.core.errors import QlopsError
 from qlops_assets.defs.partitions import MODEL_VERSION
 from qlops_assets.defs.platform import Platform
-from qlops_assets.defs.steps import step
+from qlops_assets.defs.training.attempts import ACTOR, training_step
 from qlops_assets.registry.states import ModelEvent
 
 GROUP = "training"
 OWNERS = ["team:quant-research"]
-ACTOR = "dagster"
+# A training that starts, or is evaluated, leaves behind what became of the attempt before.
+NO_TROUBLE = {"failure": None, "cancelled": None}
 EVERYTHING = dg.AllPartitionMapping()
 
 
@@ -36,11 +36,8 @@ def training_set(
     """What one model sees: features, segments with an embargo, labels, the universe by day."""
     from qlops_assets.training.fit import prepare_training_set
 
-    version = context.partition_key
-    with step(context, platform, {"model_version": version}) as running:
-        prepared = prepare_training_set(
-            platform.settings, version, platform.progress(f"training/{version}")
-        )
+    with training_step(context, platform) as running:
+        prepared = prepare_training_set(platform.settings, running.version, running.progress)
         spec = prepared.spec
         running.facts.update(
             snapshot=spec.snapshot,
@@ -63,7 +60,7 @@ def training_set(
     partitions_def=MODEL_VERSION,
     group_name=GROUP,
     deps=[training_set],
-    kinds={"qlib", "lightgbm"},
+    kinds={"qlib"},
     owners=OWNERS,
     code_version="1",
 )
@@ -73,18 +70,13 @@ def trained_model(
     """A model trained by Qlib with early stopping; its artifact cannot execute code."""
     from qlops_assets.training.fit import fit_model, read_training_set
 
-    version, registry = context.partition_key, platform.registry
-    with step(context, platform, {"model_version": version}) as running:
+    registry = platform.registry
+    with training_step(context, platform) as running:
+        version = running.version
         spec = read_training_set(platform.settings, version)
         facts = _what_is_trained(spec, context.run_id)
         registry.advance(version, ModelEvent.STARTED, by=ACTOR, why="training started", facts=facts)
-        try:
-            trained = fit_model(
-                platform.settings, version, platform.progress(f"training/{version}")
-            )
-        except QlopsError as error:
-            registry.advance(version, ModelEvent.FAILED, by=ACTOR, why=str(error))
-            raise
+        trained = fit_model(platform.settings, version, running.progress)
         numbers: dict[str, Any] = {
             "best_iteration": trained.best_iteration,
             "iterations": trained.iterations,
@@ -121,7 +113,8 @@ def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
         "feature_table_version",
     )
     facts = {name: spec[name] for name in (*names, *recorded)}
-    return {**facts, "spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
+    more = {"spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
+    return {**facts, **more, **NO_TROUBLE}
 
 
 @dg.asset(
@@ -136,7 +129,12 @@ def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
             "rank_ic_above_minimum",
             asset="model_evaluation",
             description="The test Rank IC is above [training] min_rank_ic.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "not_overfit",
+            asset="model_evaluation",
+            description="Nothing says that the model is overfit, by [overfitting].",
+        ),
     ],
 )
 def model_evaluation(
@@ -146,35 +144,33 @@ def model_evaluation(
     from qlops_assets.core.digests import value_digest
     from qlops_assets.training.evaluation import evaluate_model
 
-    version, registry = context.partition_key, platform.registry
-    with step(context, platform, {"model_version": version}) as running:
-        evaluation = evaluate_model(
-            platform.settings, version, platform.progress(f"training/{version}")
-        )
-        metrics = evaluation.metrics()
+    registry = platform.registry
+    with training_step(context, platform) as running:
+        evaluation = evaluate_model(platform.settings, running.version, running.progress)
         registry.advance(
-            version,
+            running.version,
             ModelEvent.VALIDATED if evaluation.passed else ModelEvent.REJECTED,
             by=ACTOR,
             why=evaluation.reason,
-            facts={"metrics": metrics, "backtest": evaluation.backtest.to_json()},
+            facts={**evaluation.facts(), **NO_TROUBLE},
         )
-        running.facts.update({name: round(value, 6) for name, value in metrics.items()})
-        running.facts.update(benchmark=evaluation.backtest.benchmark)
+        running.facts.update(evaluation.metadata())
     return dg.MaterializeResult(
         metadata={
             **running.metadata(),
             "report": dg.MetadataValue.path(str(evaluation.report)),
             "equity_and_drawdown": _picture(evaluation.picture),
         },
-        data_version=dg.DataVersion(value_digest(metrics)),
+        data_version=dg.DataVersion(value_digest(evaluation.metrics())),
         check_results=[
             dg.AssetCheckResult(
-                passed=evaluation.passed,
-                check_name="rank_ic_above_minimum",
-                description=evaluation.reason,
+                passed=check.passed,
+                check_name=check.name,
+                description=check.description,
+                # A rejection is an outcome, not a fault of the run: it does not end it in red.
                 severity=dg.AssetCheckSeverity.WARN,
             )
+            for check in evaluation.checks
         ],
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from qlops_assets.core.journal import Event, Journal
+from qlops_assets.core.trainings.words import PREFIX
 from qlops_assets.web.overview.pipeline import step_name
 from qlops_assets.web.wording import count, duration, megabytes
 
@@ -15,7 +16,9 @@ _SPOKEN: Final = ("text", "message", "reason", "why")
 _GOOD: Final = frozenset(
     {"approved", "completed", "promoted", "staged", "step_finished", "trained", "validated"}
 )
-_BAD: Final = frozenset({"check_failed", "failed", "rejected", "step_failed"})
+_BAD: Final = frozenset({"check_failed", "evaluation_failed", "failed", "rejected", "step_failed"})
+# What the pipeline and the registry say in the same moment; left to the page of the training.
+_OF_TRAININGS: Final = frozenset({"started", "finished", "failed", "cancelled"})
 
 
 def last_events(journal: Journal, last_seq: int, shown: int = _SHOWN) -> list[dict[str, Any]]:
@@ -25,9 +28,14 @@ def last_events(journal: Journal, last_seq: int, shown: int = _SHOWN) -> list[di
     while upper > 0 and len(found) < shown:
         after = max(0, upper - _WINDOW)
         window = [e for e in journal.read(after=after, limit=_WINDOW) if e.seq <= upper]
-        found.extend(e for e in reversed(window) if e.kind != "progress")
+        found.extend(filter(_is_news, reversed(window)))
         upper = after
     return [_line(event) for event in found[:shown]]
+
+
+def _is_news(event: Event) -> bool:
+    is_told_elsewhere = event.topic.startswith(PREFIX) and event.kind in _OF_TRAININGS
+    return event.kind != "progress" and not is_told_elsewhere
 
 
 def _line(event: Event) -> dict[str, Any]:
@@ -76,4 +84,15 @@ def _plain(data: Mapping[str, Any]) -> Iterable[str]:
             yield str(value) if key in _SPOKEN else f"{key} {value}"
 
 
-_ROOMS: Final = {"model": _model, "deployment": _deployment, "pipeline": _pipeline}
+def _training(data: Mapping[str, Any]) -> Iterable[str]:
+    yield f"attempt {data['attempt']}" if data.get("attempt") else ""
+    yield str(data.get("why") or "")
+    yield f"by {data['by']}" if data.get("by") else ""
+
+
+_ROOMS: Final = {
+    "model": _model,
+    "deployment": _deployment,
+    "pipeline": _pipeline,
+    "training": _training,
+}

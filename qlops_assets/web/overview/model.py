@@ -38,10 +38,13 @@ PORTFOLIO: Final = (
 )
 
 
+_UNTRAINED: Final = (ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED)
+
+
 def latest_model(settings: Settings, cards: Sequence[ModelCard]) -> dict[str, Any] | None:
     """Return the newest version that has metrics, else the newest that was trained, else None."""
     candidates = [card for card in cards if "metrics" in card.facts] or [
-        card for card in cards if card.state not in (ModelState.TRAINING, ModelState.FAILED)
+        card for card in cards if card.state not in _UNTRAINED
     ]
     return _document(settings, candidates[-1]) if candidates else None
 

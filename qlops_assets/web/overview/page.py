@@ -15,7 +15,7 @@ from qlops_assets.web.overview.environments import environment_statuses
 from qlops_assets.web.overview.feed import last_events
 from qlops_assets.web.overview.model import PORTFOLIO, SIGNAL, latest_model
 from qlops_assets.web.overview.pipeline import pipeline_steps
-from qlops_assets.web.overview.training import training_status
+from qlops_assets.web.overview.training import training_overview
 
 router = APIRouter()
 
@@ -61,7 +61,7 @@ def overview_document(console: Console, surroundings: Surroundings) -> dict[str,
         "model": latest_model(settings, cards),
         "models": len(cards),
         "environments": environment_statuses(settings, journal, surroundings),
-        "training": training_status(journal, cards, now),
+        "training": training_overview(settings, journal, cards, now),
         "steps": pipeline_steps(journal),
         "events": last_events(journal, seq),
     }

@@ -206,7 +206,7 @@ export class LineChart {
     const { width, bottom, top, x0, x1, x, y } = this.scale;
     const base = this.height - GUTTER.bottom;
     const values = numberTicks(bottom, top, Math.max(2, this.height / 48));
-    const step = values.length > 1 ? values[1] - values[0] : Math.abs(values[0]) || 1;
+    const step = values.length > 1 ? values[1] - values[0] : top - bottom;
     for (const value of values) {
       const at = y(value);
       draw(this.svg, "line", { class: Math.abs(value) < 1e-12 ? "grid zero" : "grid", x1: GUTTER.left, x2: width - GUTTER.right, y1: at, y2: at });

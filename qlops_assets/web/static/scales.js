@@ -50,6 +50,9 @@ export const decimal = (value, digits = 4) =>
 export const count = (value) =>
   Number.isFinite(value) ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : "–";
 
+export const memory = (mb) =>
+  Number.isFinite(mb) ? (mb < 999.5 ? `${Math.round(mb)} MB` : `${(mb / 1000).toFixed(1)} GB`) : "–";
+
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0.9995) return `${Math.round(1000 * seconds)} ms`;

@@ -1,0 +1,1 @@
+"""``qlops train``: what a person does about trainings."""

@@ -1,0 +1,119 @@
+"""What ``qlops train`` does, and how it is told."""
+
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qlops_assets.cli.demo.alone import alone
+from qlops_assets.cli.demo.watching import progress_shown
+from qlops_assets.cli.instance import Runs
+from qlops_assets.cli.shell import Shell
+from qlops_assets.core.errors import DatasetMissingError
+from qlops_assets.core.settings import Settings
+
+
+def run_training(
+    shell: Shell, model: str | None, file: Path | None, changes: Sequence[str]
+) -> None:
+    """Train, evaluate and register a version, and print what came of it.
+
+    Args:
+        shell: The command's surroundings.
+        model: A name of the model catalog; as the recipe or ``qlops.toml`` says where None.
+        file: A recipe.
+        changes: ``KEY=VALUE`` of ``[training]``.
+
+    Raises:
+        QlopsError: the recipe cannot be used, or the training failed; the registry says why.
+    """
+    from qlops_assets.defs.automation import TRAINING_JOB
+    from qlops_assets.features.store import FeatureStore
+    from qlops_assets.registry.registry import Registry
+    from qlops_assets.registry.states import ModelState
+    from qlops_assets.training.recipes import keep_recipe, read_spec
+    from qlops_assets.training.spec import training_spec
+
+    if FeatureStore(shell.settings).latest() is None:
+        accepted = "run `qlops demo` once, or `qlops up` and `qlops features refresh`"
+        raise DatasetMissingError("feature_table", [], accepted)
+    settings, notes = read_spec(shell.settings, file) if file else (shell.settings, [])
+    settings = _changed(settings, model, changes)
+    log = shell.log()
+    for note in notes:
+        log.print(f"[yellow]{note}[/yellow]")
+    version, started = training_spec(settings).version, time.monotonic()
+    registry = Registry(shell.journal)
+    open_states = (None, ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED)
+    is_new = registry.state(version) in (*open_states, ModelState.TRAINED)
+    if is_new:
+        log.print(f"training {version}", markup=False)
+        with alone(shell.settings.home), progress_shown(shell):
+            keep_recipe(settings, version)
+            runs = Runs(settings)
+            runs.add_model_version(version)
+            runs.run(TRAINING_JOB, partition=version)
+    card = registry.card(version)
+    document = {
+        **card.to_json(),
+        "notes": notes,
+        "trained_now": is_new,
+        "report": str(settings.models / version / "report.html"),
+        "wall_s": round(time.monotonic() - started, 1),
+    }
+    shell.emit(document, lambda out: _render(out, document))
+
+
+def _changed(settings: Settings, model: str | None, changes: Sequence[str]) -> Settings:
+    """Return settings with another model and other keys; its parameters are then its own."""
+    from qlops_assets.training.recipes import recipe_of, with_sections
+
+    training = recipe_of(settings)["training"]
+    if model is not None and model != training["model"]:
+        training = {k: v for k, v in training.items() if k not in ("parameters", "processors")}
+        training["model"] = model
+    for change in changes:
+        _set(training, change)
+    changed = with_sections(settings, {"training": training}, "--set")
+    return replace(settings, training=changed.training)
+
+
+def _set(training: dict[str, Any], change: str) -> None:
+    key, found, text = change.partition("=")
+    if not found or not key.strip():
+        raise click.BadParameter(f"--set: was {change!r}, must be KEY=VALUE")
+    names = key.strip().split(".")
+    table = training
+    for name in names[:-1]:
+        table = table.setdefault(name, {})
+    table[names[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """Return a value as TOML has it; what is none is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _render(out: Any, document: Mapping[str, Any]) -> None:
+    if not document["trained_now"]:
+        out.print(f"{document['model_version']} was trained before and is {document['state']}")
+    metrics = document.get("metrics") or {}
+    out.print(f"version      {document['model_version']}", markup=False)
+    out.print(f"state        {document['state']}")
+    if metrics:
+        out.print(
+            f"test         Rank IC {metrics['rank_ic']:.4f}, ICIR {metrics['icir']:.3f}, "
+            f"information ratio {metrics['information_ratio']:.2f}"
+        )
+    if "best_iteration" in document:
+        out.print(f"iterations   best {document['best_iteration']} of {document['iterations']}")
+    out.print(f"report       {document['report']}", markup=False)
+    if document["trained_now"]:
+        out.print(f"time         {document['wall_s']:.1f} s")

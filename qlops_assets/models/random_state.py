@@ -1,0 +1,17 @@
+"""NumPy's global generator, from which Qlib's models draw."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Seed the generator for the block; it is as it was afterwards."""
+    before = np.random.get_state()  # the one that Qlib draws from
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)

@@ -1,0 +1,99 @@
+"""Qlib's processors of a training: those of the model, or the user's, from a list of known ones."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+from qlops_assets.core.errors import TrainingError, nearest
+from qlops_assets.models.processing import ROW_PROCESSORS
+
+# Class of ``qlib.data.dataset.processor`` -> what may be given to it. Left out are those that no
+# training needs (``HashStockFormat``), that look at an instrument's whole history
+# (``TimeRangeFlt``), and ``ProcessInf``, a loop of minutes: what is infinite is missing here.
+KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "RobustZScoreNorm": ("fields_group", "clip_outlier"),
+    "ZScoreNorm": ("fields_group",),
+    "MinMaxNorm": ("fields_group",),
+    "Fillna": ("fields_group", "fill_value"),
+    "DropnaLabel": ("fields_group",),
+    "DropnaProcessor": ("fields_group",),
+    "CSZScoreNorm": ("fields_group", "method"),
+    "CSRankNorm": ("fields_group",),
+    "CSZFillna": ("fields_group",),
+}
+_FITTED: Final = ("RobustZScoreNorm", "ZScoreNorm", "MinMaxNorm")
+_STAGES: Final = ("infer", "learn")
+Processors = dict[str, list[dict[str, Any]]]
+
+
+def processors_of(own: Mapping[str, Any], default: Mapping[str, Any]) -> Processors:
+    """Return the processors of a training.
+
+    Args:
+        own: ``[training.processors]``: ``infer`` and ``learn``, each a list of Qlib's
+            configurations, a class and its ``kwargs``; what is not named is the model's.
+        default: Those of the model.
+
+    Raises:
+        TrainingError: a processor is unknown, or one of features needs more than a row.
+    """
+    for stage in own:
+        if stage not in _STAGES:
+            raise TrainingError(
+                f"[training.processors] {stage}: unknown{nearest(stage, _STAGES)} "
+                f"Known: {', '.join(_STAGES)}"
+            )
+    found = {stage: [dict(one) for one in default[stage]] for stage in _STAGES}
+    for stage, given in own.items():
+        found[stage] = [_checked(stage, one) for one in _listed(stage, given)]
+    return found
+
+
+def _listed(stage: str, given: Any) -> Sequence[Any]:
+    if not isinstance(given, list | tuple):
+        raise TrainingError(
+            f"[training.processors] {stage}: was {given!r}, must be a list of {{class, kwargs}}"
+        )
+    return given
+
+
+def _checked(stage: str, given: Any) -> dict[str, Any]:
+    where = f"[training.processors] {stage}"
+    if not isinstance(given, Mapping) or set(given) - {"class", "kwargs"} or "class" not in given:
+        raise TrainingError(f"{where}: was {given!r}, must be {{class, kwargs}}")
+    name, kwargs = given["class"], dict(given.get("kwargs", {}))
+    if name not in KNOWN:
+        raise TrainingError(
+            f"{where}: unknown processor {name!r}{nearest(str(name), list(KNOWN))} "
+            f"Known: {', '.join(sorted(KNOWN))}"
+        )
+    for key in kwargs:
+        if key not in KNOWN[name]:
+            raise TrainingError(
+                f"{where}: {name} takes no {key!r}; it takes {', '.join(KNOWN[name])}"
+            )
+    if stage == "infer":
+        _require_row(where, name, kwargs)
+    return {"class": name, "kwargs": kwargs} if kwargs else {"class": name}
+
+
+def _require_row(where: str, name: str, kwargs: Mapping[str, Any]) -> None:
+    """Refuse what a server could not repeat for the one row that it is asked to score."""
+    if name not in ROW_PROCESSORS or kwargs.get("fields_group") != "feature":
+        raise TrainingError(
+            f"{where}: was {name} of {kwargs.get('fields_group')!r}, must be one of "
+            f"{', '.join(ROW_PROCESSORS)} with fields_group 'feature': a server has one row to "
+            "repeat it on"
+        )
+
+
+def fitted_on(train: tuple[date, date], processor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Qlib's configuration of a processor that sees no day but those of training."""
+    kwargs = dict(processor.get("kwargs", {}))
+    if processor["class"] in _FITTED:
+        kwargs |= {"fit_start_time": str(train[0]), "fit_end_time": str(train[1])}
+    return {
+        "class": processor["class"],
+        "module_path": "qlib.data.dataset.processor",
+        "kwargs": kwargs,
+    }
