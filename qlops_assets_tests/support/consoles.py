@@ -88,7 +88,14 @@ def add_evaluated_model(
     pl.DataFrame(EQUITY).write_parquet(folder / "equity.parquet")
     write_text(folder / "report.html", "<!doctype html><title>report</title><h1>Report</h1>")
     valid = {"ic": 0.035, "icir": 0.45, "rank_ic": 0.05, "rank_icir": 0.6, "long_short": 0.3}
-    backtest = {"days": 400, "topk": 50, "n_drop": 5, "benchmark": "SIMINDEX", "turnover": 0.2}
+    backtest = {
+        "days": 400,
+        "strategy": "topk-dropout",
+        "topk": 50,
+        "n_drop": 5,
+        "benchmark": "SIMINDEX",
+        "turnover": 0.2,
+    }
     write_json(folder / "evaluation.json", {"valid": valid, "backtest": backtest})
     registry.advance(
         version, ModelEvent.VALIDATED, by="test", why="good", facts={"metrics": dict(metrics)}

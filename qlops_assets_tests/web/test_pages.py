@@ -74,6 +74,7 @@ def test_overview_of_an_evaluated_model_shows_its_metrics_with_sample_size(
     assert model["intervals"]["ic"] == pytest.approx(0.0735)
     assert model["backtest"] == {
         "days": 4,
+        "strategy": "topk-dropout",
         "topk": 50,
         "n_drop": 5,
         "benchmark": "SIMINDEX",
@@ -82,7 +83,7 @@ def test_overview_of_an_evaluated_model_shows_its_metrics_with_sample_size(
         "last_date": "2025-01-05",
     }
     page = Elements(client.get("/").text)
-    for text in ("0.0400", "+8.71 %", "−6.14 %", "1.31", "n = 4 days", "TopkDropout 50/5"):
+    for text in ("0.0400", "+8.71 %", "−6.14 %", "1.31", "n = 4 days", "topk-dropout 50/5"):
         assert text in page.text
     assert f"/reports/{VERSION}" in page.addresses()
     (folder / "report.html").unlink()

@@ -108,13 +108,12 @@ class MainJob(MonthlyStages):
         """Train and evaluate the version that the lake and the settings now name."""
         from qlops_assets.defs.automation import TRAINING_JOB
         from qlops_assets.registry.registry import Registry
-        from qlops_assets.registry.states import ModelState
+        from qlops_assets.registry.states import ModelEvent, next_state
         from qlops_assets.training.spec import training_spec
 
         version = training_spec(self.settings).version
         state = Registry(self.journal).state(version)
-        unfinished = (None, ModelState.TRAINING, ModelState.TRAINED, ModelState.FAILED)
-        if state not in unfinished:
+        if next_state(state, ModelEvent.STARTED) is None:
             self.skip("training", f"{version} is {state!s}")
             return version
         self.say(f"training {version}")

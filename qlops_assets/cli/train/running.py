@@ -34,7 +34,7 @@ def run_training(
     from qlops_assets.defs.automation import TRAINING_JOB
     from qlops_assets.features.store import FeatureStore
     from qlops_assets.registry.registry import Registry
-    from qlops_assets.registry.states import ModelState
+    from qlops_assets.registry.states import ModelEvent, next_state
     from qlops_assets.training.recipes import keep_recipe, read_spec
     from qlops_assets.training.spec import training_spec
 
@@ -48,8 +48,7 @@ def run_training(
         log.print(f"[yellow]{note}[/yellow]")
     version, started = training_spec(settings).version, time.monotonic()
     registry = Registry(shell.journal)
-    open_states = (None, ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED)
-    is_new = registry.state(version) in (*open_states, ModelState.TRAINED)
+    is_new = next_state(registry.state(version), ModelEvent.STARTED) is not None
     if is_new:
         log.print(f"training {version}", markup=False)
         with alone(shell.settings.home), progress_shown(shell):

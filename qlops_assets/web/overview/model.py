@@ -74,7 +74,7 @@ def _json_file(settings: Settings, version: str, name: str) -> Mapping[str, Any]
 
 
 def _backtest(judged: Mapping[str, Any], equity: Path | None) -> dict[str, Any]:
-    shown = ("days", "topk", "n_drop", "benchmark", "turnover")
+    shown = ("days", "strategy", "topk", "n_drop", "benchmark", "turnover")
     extent = equity_extent(equity) if equity else {"first_date": None, "last_date": None}
     return {**{name: judged.get(name) for name in shown}, **extent}
 
