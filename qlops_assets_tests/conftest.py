@@ -1,8 +1,13 @@
-"""Which tests share a worker when several run them (``pytest -n 2``)."""
+"""What holds for all tests: hypothesis, and which share a worker (``pytest -n 2``)."""
 
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine's other work, nothing about the code.
+settings.register_profile("qlops", deadline=None)
+settings.load_profile("qlops")
 
 if TYPE_CHECKING:
     from xdist.remote import Producer

@@ -21,16 +21,22 @@ from qlops_assets.core.settings import Settings
 from qlops_assets.core.settings_file import section
 
 RECIPE: Final = "recipe.json"
+_RULES: Final = "overfitting"
 _SECTIONS: Final = {
     "training": TrainingSettings,
     "backtest": BacktestSettings,
-    "overfitting": OverfittingSettings,
+    _RULES: OverfittingSettings,
 }
 
 
 def recipe_of(settings: Settings) -> dict[str, Any]:
-    """Return the settings that decide a training, as a document; what is not set is left out."""
-    return {name: _plain(asdict(getattr(settings, name))) for name in _SECTIONS}
+    """Return the settings that decide a training, as a document; what is not set is left out.
+
+    Rules of overfitting that cannot reject a version decide nothing about it: those of the day
+    hold.
+    """
+    names = [name for name in _SECTIONS if name != _RULES or settings.overfitting.blocks]
+    return {name: _plain(asdict(getattr(settings, name))) for name in names}
 
 
 def keep_recipe(settings: Settings, version: str) -> None:
@@ -48,7 +54,11 @@ def with_recipe(settings: Settings, version: str) -> Settings:
     """
     file = settings.models / version / RECIPE
     document = read_json(file)
-    return settings if document is None else with_sections(settings, document, str(file))
+    if document is None:
+        return settings
+    if _RULES not in document:
+        settings = replace(settings, overfitting=replace(settings.overfitting, blocks=False))
+    return with_sections(settings, document, str(file))
 
 
 def with_sections(settings: Settings, document: Mapping[str, Any], where: str) -> Settings:

@@ -155,9 +155,10 @@ def test_predict_asks_the_production_server(journey: Journey, first: Chapter) ->
 def test_history_names_who_did_what(journey: Journey, first: Chapter) -> None:
     document = journey.qlops("models", "history", version_of(first), "--json").document
     steps = [(c["from"], c["to"], c["by"]) for c in document["history"]]
-    assert steps[:7] == [
-        (None, "training", "dagster"),  # interrupted
-        ("training", "training", "dagster"),  # killed
+    assert steps[:8] == [
+        (None, "training", "dagster"),
+        ("training", "failed", "dagster"),  # interrupted
+        ("failed", "training", "dagster"),  # killed
         ("training", "training", "dagster"),
         ("training", "trained", "dagster"),
         ("trained", "validated", "dagster"),

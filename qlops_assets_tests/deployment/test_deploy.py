@@ -195,8 +195,11 @@ class Skewed:
         instruments: Sequence[str] | None = None,
         *,
         expressions: Mapping[str, str] | None = None,
+        window: int = 1,
     ) -> FeatureRows:
-        rows = self.features.rows(day, features, instruments, expressions=expressions)
+        rows = self.features.rows(
+            day, features, instruments, expressions=expressions, window=window
+        )
         return FeatureRows(rows.date, rows.instruments, rows.values[:, ::-1].copy())
 
     def last_date(self) -> date | None:

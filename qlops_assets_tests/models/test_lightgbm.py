@@ -188,8 +188,8 @@ def test_parameter_that_cannot_be_is_refused_before_training(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"learning_rate": -1.0}, "learning_rate"),
-        ({"num_leaves": "many"}, "num_leaves"),
+        ({"num_leaves": 200_000}, "num_leaves"),
+        ({"min_data_in_leaf": 2_000_000_000_000}, "min_data_in_leaf"),
     ],
 )
 def test_parameter_that_lightgbm_refuses_is_a_training_error(

@@ -185,6 +185,7 @@ def test_curves_and_numbers_move_with_the_training_without_a_reload(
     page = open_page()
     page.evaluate("window.loadedOnce = true")
     wait_for_step(page, 40)
+    page.wait_for_function("document.querySelectorAll('#curves .chart').length >= 2")
     assert page.locator("#curves .chart").count() == 2  # l2 and ic
     assert "best so far 30" in page.locator("#curves .chart").first.inner_text()
     running.train(25)
