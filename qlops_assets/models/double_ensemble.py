@@ -191,15 +191,14 @@ def _live_class() -> type[Any]:
             train, valid = self._prepare_data_gbm(df_train, df_valid, weights, features)
             before = len(next(iter(self._curves.values.values()), []))
             self.begins.append(before)
-            report = reporting(self._curves.add, before)
             stop = lgb.early_stopping(self.early_stopping_rounds, verbose=False)
             return lgb.train(
                 self.params,
                 train,
-                num_boost_round=self.epochs,
+                self.epochs,
                 valid_sets=[train, valid],
                 valid_names=["train", "valid"],
-                callbacks=[report, stop],
+                callbacks=[reporting(self._curves.add, before), stop],
             )
 
         def feature_selection(self, df_train: Any, loss_values: Any) -> Any:
