@@ -169,15 +169,13 @@ def _live_class() -> type[Any]:
     class LiveDEnsembleModel(DEnsembleModel):  # type: ignore[misc]
         """Qlib's model that reports, and gives the same again for the same seed.
 
-        Qlib 0.9.7 takes NumPy's global generator without a seed, and keeps chosen features in a
-        set, whose order is another in every process. Remove what is overridden when a released
-        Qlib takes callbacks, a seed, and sorts them.
+        Qlib 0.9.7 keeps chosen features in a set, whose order is another in every process. Remove
+        what is overridden when a released Qlib takes callbacks and sorts them.
         """
 
         def __init__(self, curves: Curves, **parameters: Any) -> None:
             super().__init__(**parameters)
-            self._curves = curves
-            self.begins: list[int] = []
+            self._curves, self.begins = curves, list[int]()
 
         def fit(self, dataset: Any) -> None:
             state = np.random.get_state()  # the generator that Qlib takes
