@@ -16,11 +16,11 @@ from qlops_assets.core.errors import ArtifactError, TrainingError
 from qlops_assets.core.prediction import FloatMatrix
 from qlops_assets.core.progress import Progress
 from qlops_assets.models.lightgbm import PARAMETERS as TREES
-from qlops_assets.models.lightgbm import reporting
+from qlops_assets.models.lightgbm import reporting, reproducible
 from qlops_assets.models.lightgbm_predictor import LightGBMPredictor
-from qlops_assets.models.parameters import Parameter, checked, require_limits
+from qlops_assets.models.parameters import Parameter
 from qlops_assets.models.random_state import drawing
-from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, feature_names
+from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, Trainer, feature_names
 
 # The defaults are Qlib's benchmark configuration for Alpha158 on CSI 300:
 # examples/benchmarks/DoubleEnsemble/workflow_config_doubleensemble_Alpha158.yaml
@@ -38,34 +38,11 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 _SAMPLE_RATIOS: Final = (0.8, 0.7, 0.6, 0.5, 0.4)
 
 
-class DoubleEnsembleTrainer:
+class DoubleEnsembleTrainer(Trainer):
     """Fits ``qlib.contrib.model.double_ensemble.DEnsembleModel`` and reports every tree."""
 
-    processors = TREE_PROCESSORS
-    window = 1
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        self._parameters = {
-            **checked("Double Ensemble", PARAMETERS, parameters),
-            "base_model": "gbm",
-            "loss": "mse",
-            "sample_ratios": list(_SAMPLE_RATIOS),
-            "seed": seed,
-            "num_threads": threads,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-        self._rounds, self._early = rounds, early_stopping_rounds
+    title = "Double Ensemble"
+    table, processors = PARAMETERS, TREE_PROCESSORS
 
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's task configuration of this model."""
@@ -73,15 +50,16 @@ class DoubleEnsembleTrainer:
             "class": "DEnsembleModel",
             "module_path": "qlib.contrib.model.double_ensemble",
             "kwargs": {
-                **self._parameters,
-                "epochs": self._rounds,
-                "early_stopping_rounds": self._early,
+                **self.parameters,
+                **reproducible(self.seed, self.threads),
+                "base_model": "gbm",
+                "loss": "mse",
+                "sample_ratios": list(_SAMPLE_RATIOS),
+                "verbosity": -1,
+                "epochs": self.rounds,
+                "early_stopping_rounds": self.patience,
             },
         }
-
-    def fitting(self) -> dict[str, Any]:
-        """Return what beside the configuration decides the outcome of a fit: nothing."""
-        return {}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit one model after the other on ``train``; each stops early on ``valid``.
@@ -94,22 +72,16 @@ class DoubleEnsembleTrainer:
         """
         from lightgbm.basic import LightGBMError
 
-        curves = Curves(progress, self._rounds * self._parameters["num_models"])
-        model = _live_class()(
-            curves,
-            **self._parameters,
-            epochs=self._rounds,
-            early_stopping_rounds=self._early,
-        )
+        curves = Curves(progress, self.rounds * self.parameters["num_models"])
+        model = _live_class()(curves, **self.configuration()["kwargs"])
         try:
-            with drawing(self._parameters["seed"]), contextlib.redirect_stdout(io.StringIO()):
+            with drawing(self.seed), contextlib.redirect_stdout(io.StringIO()):
                 model.fit(dataset)
         except (LightGBMError, ValueError) as error:
             raise TrainingError(
                 f"Double Ensemble cannot train on this dataset: {str(error).strip()}"
             ) from error
         features = feature_names(dataset)
-        iterations = len(next(iter(curves.values.values()), []))
         return FittedModel(
             content=json.dumps(_document(model, features)).encode(),
             format_name="double-ensemble-json",
@@ -117,13 +89,9 @@ class DoubleEnsembleTrainer:
             curves=curves.values,
             importance=_importance(model, features),
             best_iteration=model.begins[-1] + _best(model.ensemble[-1]),
-            iterations=iterations,
+            iterations=curves.iterations,
             qlib_model=model,
         )
-
-    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
-        """Return the scores of a segment."""
-        return fitted.qlib_model.predict(dataset, segment)
 
 
 def _best(booster: Any) -> int:
@@ -187,7 +155,7 @@ def _live_class() -> type[Any]:
 
         def train_submodel(self, df_train: Any, df_valid: Any, weights: Any, features: Any) -> Any:
             train, valid = self._prepare_data_gbm(df_train, df_valid, weights, features)
-            before = len(next(iter(self._curves.values.values()), []))
+            before = self._curves.iterations
             self.begins.append(before)
             stop = lgb.early_stopping(self.early_stopping_rounds, verbose=False)
             return lgb.train(

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
-from qlops_assets.models.parameters import Parameter, checked, require_limits, share
+from qlops_assets.models.parameters import Parameter, share
 from qlops_assets.models.trainer import (
     TREE_PROCESSORS,
     Curves,
     FittedModel,
     Report,
+    Trainer,
     feature_names,
 )
 
@@ -47,31 +48,11 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 
 
-class LightGBMTrainer:
+class LightGBMTrainer(Trainer):
     """Fits ``qlib.contrib.model.gbdt.LGBModel`` and reports every iteration."""
 
-    processors = TREE_PROCESSORS
-    window = 1
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        self._parameters = {
-            **checked("LightGBM", PARAMETERS, parameters),
-            "seed": seed,
-            "num_threads": threads,
-            # The same data, versions and thread count give the same trees, bit for bit.
-            "deterministic": True,
-            "force_row_wise": True,
-        }
-        self._rounds, self._early = rounds, early_stopping_rounds
+    title = "LightGBM"
+    table, processors = PARAMETERS, TREE_PROCESSORS
 
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's task configuration of this model."""
@@ -79,15 +60,12 @@ class LightGBMTrainer:
             "class": "LGBModel",
             "module_path": "qlib.contrib.model.gbdt",
             "kwargs": {
-                **self._parameters,
-                "num_boost_round": self._rounds,
-                "early_stopping_rounds": self._early,
+                **self.parameters,
+                **reproducible(self.seed, self.threads),
+                "num_boost_round": self.rounds,
+                "early_stopping_rounds": self.patience,
             },
         }
-
-    def fitting(self) -> dict[str, Any]:
-        """Return what beside the configuration decides the outcome of a fit: nothing."""
-        return {}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
@@ -95,7 +73,7 @@ class LightGBMTrainer:
         Raises:
             TrainingError: Qlib or LightGBM cannot train on the dataset.
         """
-        curves = Curves(progress, self._rounds)
+        curves = Curves(progress, self.rounds)
         model = self._fitted(dataset, curves.add)
         booster = model.model
         features = feature_names(dataset)
@@ -108,25 +86,25 @@ class LightGBMTrainer:
             curves=curves.values,
             importance=dict(zip(features, map(float, gain), strict=True)),
             best_iteration=best,
-            iterations=len(next(iter(curves.values.values()), [])),
+            iterations=curves.iterations,
             qlib_model=model,
         )
-
-    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
-        """Return the scores of a segment."""
-        return fitted.qlib_model.predict(dataset, segment)
 
     def _fitted(self, dataset: Any, report: Report) -> "LGBModel":
         from lightgbm.basic import LightGBMError
 
         try:
-            model: LGBModel = _live_model_class()(
-                **self._parameters, num_boost_round=self._rounds, early_stopping_rounds=self._early
-            )
+            model: LGBModel = _live_model_class()(**self.configuration()["kwargs"])
             model.fit(dataset, report=report)
         except LightGBMError as error:
             raise TrainingError(f"[training] LightGBM refuses: {str(error).strip()}") from error
         return model
+
+
+def reproducible(seed: int, threads: int) -> dict[str, Any]:
+    """Return what makes LightGBM give the same trees, bit for bit, for data, versions, threads."""
+    given = {"seed": seed, "num_threads": threads}
+    return {**given, "deterministic": True, "force_row_wise": True}
 
 
 def reporting(report: Report, before: int = 0) -> Any:

@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from qlops_assets.core.errors import ArtifactError, TrainingError
 from qlops_assets.core.prediction import FloatMatrix
 from qlops_assets.core.progress import Progress
-from qlops_assets.models.parameters import Parameter, checked, require_limits
-from qlops_assets.models.trainer import DENSE_PROCESSORS, Curves, FittedModel, feature_names
+from qlops_assets.models.parameters import Parameter
+from qlops_assets.models.trainer import (
+    DENSE_PROCESSORS,
+    Curves,
+    FittedModel,
+    Trainer,
+    feature_names,
+)
 
 # Qlib's: examples/benchmarks/Linear/workflow_config_linear_Alpha158.yaml
 PARAMETERS: Final[Mapping[str, Parameter]] = {
@@ -24,24 +30,15 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 _PENALISED: Final = ("ridge", "lasso")
 
 
-class LinearTrainer:
+class LinearTrainer(Trainer):
     """Fits ``qlib.contrib.model.linear.LinearModel``; its one step is one iteration."""
 
-    processors = DENSE_PROCESSORS
-    window = 1
+    title = "linear"
+    table, processors = PARAMETERS, DENSE_PROCESSORS
 
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        self._parameters = checked("linear", PARAMETERS, parameters)
-        estimator, alpha = self._parameters["estimator"], self._parameters.get("alpha", 0)
+    def __init__(self, parameters: Mapping[str, Any], **limits: int) -> None:
+        super().__init__(parameters, **limits)
+        estimator, alpha = self.parameters["estimator"], self.parameters.get("alpha", 0)
         if bool(alpha) != (estimator in _PENALISED):
             raise TrainingError(
                 f"[training.parameters] alpha: was {alpha}, must be "
@@ -54,12 +51,8 @@ class LinearTrainer:
         return {
             "class": "LinearModel",
             "module_path": "qlib.contrib.model.linear",
-            "kwargs": dict(self._parameters),
+            "kwargs": dict(self.parameters),
         }
-
-    def fitting(self) -> dict[str, Any]:
-        """Return what beside the configuration decides the outcome of a fit: nothing."""
-        return {}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``; ``valid`` only tells how good that was.
@@ -70,7 +63,7 @@ class LinearTrainer:
         with contextlib.redirect_stdout(io.StringIO()):
             from qlib.contrib.model.linear import LinearModel
 
-        model = LinearModel(**self._parameters)
+        model = LinearModel(**self.parameters)
         try:
             model.fit(dataset)
         except ValueError as error:
@@ -94,10 +87,6 @@ class LinearTrainer:
             iterations=1,
             qlib_model=model,
         )
-
-    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
-        """Return the scores of a segment."""
-        return fitted.qlib_model.predict(dataset, segment)
 
 
 def _loss(model: Any, dataset: Any, segment: str) -> float:

@@ -16,11 +16,15 @@ from qlops_assets.models.networks.weights import FORMAT, to_bytes
 from qlops_assets.models.parameters import (
     DEVICE,
     Parameter,
-    checked,
     require_device,
-    require_limits,
 )
-from qlops_assets.models.trainer import DENSE_PROCESSORS, Curves, FittedModel, feature_names
+from qlops_assets.models.trainer import (
+    DENSE_PROCESSORS,
+    Curves,
+    FittedModel,
+    Trainer,
+    feature_names,
+)
 
 # The defaults are Qlib's benchmark configuration for Alpha158 on CSI 300:
 # examples/benchmarks/MLP/workflow_config_mlp_Alpha158.yaml
@@ -36,33 +40,19 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 
 
-class MLPTrainer:
+class MLPTrainer(Trainer):
     """Fits ``qlib.contrib.model.pytorch_nn.DNNModelPytorch`` and reports every step.
 
     A round is a step on one batch. After every ``eval_steps`` of them the validation is looked at:
     that is an iteration, by which early stopping counts.
     """
 
-    processors = DENSE_PROCESSORS
-    window = 1
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        self._parameters = checked("MLP", PARAMETERS, parameters)
-        self._seed, self._threads = seed, threads
-        self._rounds, self._early = rounds, early_stopping_rounds
+    title = "MLP"
+    table, processors = PARAMETERS, DENSE_PROCESSORS
 
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's task configuration of this model, but for the width of its input."""
-        given = dict(self._parameters)
+        given = dict(self.parameters)
         shape = {"layers": list(given.pop("layers")), "act": given.pop("act")}
         device = given.pop("device")
         return {
@@ -71,9 +61,9 @@ class MLPTrainer:
             "kwargs": {
                 **given,
                 "loss": "mse",
-                "seed": self._seed,
-                "max_steps": self._rounds,
-                "early_stop_rounds": self._early,
+                "seed": self.seed,
+                "max_steps": self.rounds,
+                "early_stop_rounds": self.patience,
                 "GPU": device,
                 "scheduler": None,
                 "pt_model_uri": "qlib.contrib.model.pytorch_nn.Net",
@@ -83,7 +73,7 @@ class MLPTrainer:
 
     def fitting(self) -> dict[str, Any]:
         """Return what beside the configuration decides the outcome of a fit."""
-        return {"threads": self._threads}
+        return {"threads": self.threads}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
@@ -91,14 +81,14 @@ class MLPTrainer:
         Raises:
             TrainingError: Qlib cannot train on the dataset, or the GPU is absent.
         """
-        require_device(self._parameters["device"])
-        curves, features = Curves(progress, self._rounds), feature_names(dataset)
+        require_device(self.parameters["device"])
+        curves, features = Curves(progress, self.rounds), feature_names(dataset)
         arguments = dict(self.configuration()["kwargs"])
         shape = {**arguments["pt_model_kwargs"], "input_dim": len(features)}
         arguments["pt_model_kwargs"] = shape
-        with seeded(self._seed, self._threads), tempfile.TemporaryDirectory() as folder:
+        with seeded(self.seed, self.threads), tempfile.TemporaryDirectory() as folder:
             model = _live_class()(**arguments)
-            with _recorded(curves, self._parameters["eval_steps"], self._rounds):
+            with _recorded(curves, self.parameters["eval_steps"], self.rounds):
                 try:
                     model.fit(dataset, {}, verbose=False, save_path=str(Path(folder) / "best"))
                 except ValueError as error:
@@ -116,10 +106,6 @@ class MLPTrainer:
             iterations=len(valid),
             qlib_model=model,
         )
-
-    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
-        """Return the scores of a segment."""
-        return fitted.qlib_model.predict(dataset, segment)
 
 
 class _Recorder:

@@ -17,11 +17,15 @@ from qlops_assets.models.networks.windows import Windows
 from qlops_assets.models.parameters import (
     DEVICE,
     Parameter,
-    checked,
     require_device,
-    require_limits,
 )
-from qlops_assets.models.trainer import DENSE_PROCESSORS, Curves, FittedModel, feature_names
+from qlops_assets.models.trainer import (
+    DENSE_PROCESSORS,
+    Curves,
+    FittedModel,
+    Trainer,
+    feature_names,
+)
 
 _FITTING: Final[Mapping[str, Parameter]] = {
     "step_len": Parameter(int, 20, least=2, most=250),
@@ -55,33 +59,22 @@ TRANSFORMER: Final[Mapping[str, Parameter]] = {
 _SHAPES: Final = ("hidden_size", "num_layers", "rnn_type", "d_model", "nhead")
 
 
-class SequenceTrainer:
+class SequenceTrainer(Trainer):
     """Fits one of Qlib's models over ``TSDatasetH`` and reports every epoch."""
 
     processors = DENSE_PROCESSORS
     kind: ClassVar[str]
-    table: ClassVar[Mapping[str, Parameter]] = RECURRENT
+    table = RECURRENT
     qlib_class: ClassVar[str]
     # The attribute of Qlib's model that is its network, and whether batches carry weights.
     network: ClassVar[str]
     weighted: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        self._parameters = checked(self.kind.upper(), self.table, parameters)
-        self._seed, self._threads = seed, threads
-        self._rounds, self._early = rounds, early_stopping_rounds
-        self.window = int(self._parameters["step_len"])
-        heads, width = self._parameters.get("nhead", 1), self._parameters.get("d_model", 1)
-        if width % heads or ("d_model" in self._parameters and width % 2):
+    def __init__(self, parameters: Mapping[str, Any], **limits: int) -> None:
+        super().__init__(parameters, **limits)
+        self.window = int(self.parameters["step_len"])
+        heads, width = self.parameters.get("nhead", 1), self.parameters.get("d_model", 1)
+        if width % heads or ("d_model" in self.parameters and width % 2):
             raise TrainingError(
                 f"[training.parameters] d_model: was {width}, must be even and a multiple of "
                 f"nhead {heads}"
@@ -89,7 +82,7 @@ class SequenceTrainer:
 
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's task configuration of this model, but for the width of its input."""
-        given = dict(self._parameters)
+        given = dict(self.parameters)
         del given["step_len"]  # the dataset's
         device = given.pop("device")
         return {
@@ -99,9 +92,9 @@ class SequenceTrainer:
                 **given,
                 "loss": "mse",
                 "metric": "loss",
-                "n_epochs": self._rounds,
-                "early_stop": self._early,
-                "seed": self._seed,
+                "n_epochs": self.rounds,
+                "early_stop": self.patience,
+                "seed": self.seed,
                 "n_jobs": 0,  # Qlib's 10 processes would each hold all of the data
                 "GPU": 0 if device == "cuda" else -1,
             },
@@ -109,7 +102,7 @@ class SequenceTrainer:
 
     def fitting(self) -> dict[str, Any]:
         """Return what beside the configuration decides the outcome of a fit."""
-        return {"threads": self._threads, "step_len": self.window}
+        return {"threads": self.threads, "step_len": self.window}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
@@ -117,13 +110,13 @@ class SequenceTrainer:
         Raises:
             TrainingError: a segment has no row, or the GPU is absent.
         """
-        require_device(self._parameters["device"])
-        features, curves = feature_names(dataset), Curves(progress, self._rounds)
-        with seeded(self._seed, self._threads):
+        require_device(self.parameters["device"])
+        features, curves = feature_names(dataset), Curves(progress, self.rounds)
+        with seeded(self.seed, self.threads):
             model = self._made(len(features))
             best = self._fit(model, dataset, curves)
         network = getattr(model, self.network)
-        shape = {k: v for k, v in self._parameters.items() if k in _SHAPES}
+        shape = {k: v for k, v in self.parameters.items() if k in _SHAPES}
         shape["d_feat"] = len(features)
         return FittedModel(
             content=to_bytes(self.kind, shape, self.window, network.state_dict()),
@@ -146,7 +139,7 @@ class SequenceTrainer:
         network = getattr(model, self.network)
         network.eval()
         parts = []
-        with seeded(self._seed, self._threads), torch.inference_mode():
+        with seeded(self.seed, self.threads), torch.inference_mode():
             for batch in self._loader(windows, shuffle=False):
                 data = batch[0] if self.weighted else batch
                 rows = data[:, :, :-1].to(model.device).float()
@@ -174,7 +167,7 @@ class SequenceTrainer:
         learning = self._loader(train, shuffle=True)
         looking = self._loader(valid, shuffle=False)
         network, best, best_loss, state = getattr(model, self.network), 0, np.inf, None
-        for epoch in range(1, self._rounds + 1):
+        for epoch in range(1, self.rounds + 1):
             model.train_epoch(learning)
             losses = {}
             for name, loader in (("train", learning), ("valid", looking)):
@@ -183,7 +176,7 @@ class SequenceTrainer:
             if losses["valid.loss"] < best_loss:
                 best, best_loss = epoch, losses["valid.loss"]
                 state = copy.deepcopy(network.state_dict())
-            elif epoch - best >= self._early:
+            elif epoch - best >= self.patience:
                 break
         if state is None:
             raise TrainingError(f"{self.kind}: the loss of the validation was never a number")
@@ -216,7 +209,7 @@ class SequenceTrainer:
     def _loader(self, windows: Windows, *, shuffle: bool) -> Any:
         from torch.utils.data import DataLoader
 
-        size = int(self._parameters["batch_size"])
+        size = int(self.parameters["batch_size"])
         return DataLoader(
             windows,  # type: ignore[arg-type] # has what DataLoader calls
             batch_size=size,
@@ -237,18 +230,21 @@ def _flat(_network: Any, _inputs: Any, output: Any) -> Any:
 class LSTMTrainer(SequenceTrainer):
     """``qlib.contrib.model.pytorch_lstm_ts.LSTM``."""
 
+    title = "LSTM"
     kind, qlib_class, network = "lstm", "LSTM", "LSTM_model"
 
 
 class GRUTrainer(SequenceTrainer):
     """``qlib.contrib.model.pytorch_gru_ts.GRU``."""
 
+    title = "GRU"
     kind, qlib_class, network = "gru", "GRU", "GRU_model"
 
 
 class ALSTMTrainer(SequenceTrainer):
     """``qlib.contrib.model.pytorch_alstm_ts.ALSTM``."""
 
+    title = "ALSTM"
     kind, qlib_class, network = "alstm", "ALSTM", "ALSTM_model"
     table = ATTENTION
 
@@ -256,5 +252,6 @@ class ALSTMTrainer(SequenceTrainer):
 class TransformerTrainer(SequenceTrainer):
     """``qlib.contrib.model.pytorch_transformer_ts.TransformerModel``."""
 
+    title = "Transformer"
     kind, qlib_class, network = "transformer", "TransformerModel", "model"
     table, weighted = TRANSFORMER, False

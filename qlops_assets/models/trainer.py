@@ -1,12 +1,15 @@
 """The small interface that every model we train stands behind."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from qlops_assets.core.progress import Progress
+from qlops_assets.models.parameters import Parameter, checked, require_limits
 
 Report = Callable[[int, Mapping[str, float]], None]
+Processors = Mapping[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,22 @@ class FittedModel:
     qlib_model: Any = field(repr=False)
 
 
-class Trainer(Protocol):
-    """Trains one kind of Qlib model on a Qlib dataset."""
+class Trainer(ABC):
+    """Trains one kind of Qlib model on a Qlib dataset.
 
-    # Qlib's processors of a model that is not told others: ``infer`` for its features, and
-    # ``learn`` beside them in training.
-    processors: Mapping[str, list[dict[str, Any]]]
-    # How many days of an instrument one row of it takes.
-    window: int
+    Attributes:
+        title: What messages call the model.
+        table: The parameters that a user can give, by name.
+        processors: Qlib's processors of a model that is not told others: ``infer`` for its
+            features, and ``learn`` beside them in training.
+        window: How many days of an instrument one row of it takes.
+        parameters: Those of the user, with defaults.
+    """
+
+    title: ClassVar[str]
+    table: ClassVar[Mapping[str, Parameter]]
+    processors: ClassVar[Processors]
+    window = 1
 
     def __init__(
         self,
@@ -58,23 +69,30 @@ class Trainer(Protocol):
         Raises:
             TrainingError: a parameter is unknown or out of range.
         """
-        ...
+        require_limits(rounds, early_stopping_rounds)
+        self.parameters = checked(self.title, self.table, parameters)
+        self.seed, self.threads = seed, threads
+        self.rounds, self.patience = rounds, early_stopping_rounds
 
+    @abstractmethod
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's configuration of the model, defaults included."""
-        ...
 
     def fitting(self) -> dict[str, Any]:
         """Return what beside the configuration decides the outcome of a fit."""
-        ...
+        return {}
 
+    @abstractmethod
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
-        """Fit on the segments ``train`` and ``valid`` of a ``qlib.data.dataset.DatasetH``."""
-        ...
+        """Fit on the segments ``train`` and ``valid`` of a ``qlib.data.dataset.DatasetH``.
+
+        Raises:
+            TrainingError: Qlib or its library cannot train on the dataset.
+        """
 
     def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
         """Return the scores of a segment: a pandas series by (datetime, instrument)."""
-        ...
+        return fitted.qlib_model.predict(dataset, segment)
 
 
 class Curves:
@@ -83,6 +101,11 @@ class Curves:
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total = progress, total
         self.values: dict[str, list[float]] = {}
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations there were."""
+        return len(next(iter(self.values.values()), []))
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take the metrics of a step, counted from 1, as those of one more iteration."""
@@ -101,7 +124,7 @@ def feature_names(dataset: Any) -> list[str]:
 
 
 # Qlib's own for Alpha158 and trees: missing values reach them.
-TREE_PROCESSORS: Mapping[str, list[dict[str, Any]]] = {
+TREE_PROCESSORS: Processors = {
     "infer": [],
     "learn": [
         {"class": "DropnaLabel"},
@@ -111,7 +134,7 @@ TREE_PROCESSORS: Mapping[str, list[dict[str, Any]]] = {
 
 # Qlib's own for Alpha158 and models that take no missing value:
 # examples/benchmarks/MLP/workflow_config_mlp_Alpha158.yaml
-DENSE_PROCESSORS: Mapping[str, list[dict[str, Any]]] = {
+DENSE_PROCESSORS: Processors = {
     "infer": [
         {"class": "RobustZScoreNorm", "kwargs": {"fields_group": "feature", "clip_outlier": True}},
         {"class": "Fillna", "kwargs": {"fields_group": "feature"}},

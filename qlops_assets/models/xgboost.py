@@ -14,12 +14,10 @@ from qlops_assets.core.progress import Progress
 from qlops_assets.models.parameters import (
     DEVICE,
     Parameter,
-    checked,
     require_device,
-    require_limits,
     share,
 )
-from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, feature_names
+from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, Trainer, feature_names
 
 # The defaults are Qlib's benchmark configuration for Alpha158 on CSI 300:
 # examples/benchmarks/XGBoost/workflow_config_xgboost_Alpha158.yaml
@@ -45,38 +43,29 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 
 
-class XGBoostTrainer:
+class XGBoostTrainer(Trainer):
     """Fits ``qlib.contrib.model.xgboost.XGBModel`` and reports every iteration."""
 
-    processors = TREE_PROCESSORS
-    window = 1
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        *,
-        seed: int,
-        threads: int,
-        rounds: int,
-        early_stopping_rounds: int,
-    ) -> None:
-        require_limits(rounds, early_stopping_rounds)
-        given = checked("XGBoost", PARAMETERS, parameters)
-        # Histograms on one seed and thread count give the same trees, bit for bit.
-        self._parameters = {**given, "tree_method": "hist", "seed": seed, "nthread": threads}
-        self._rounds, self._early = rounds, early_stopping_rounds
+    title = "XGBoost"
+    table, processors = PARAMETERS, TREE_PROCESSORS
 
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's task configuration of this model."""
         return {
             "class": "XGBModel",
             "module_path": "qlib.contrib.model.xgboost",
-            "kwargs": dict(self._parameters),
+            # Histograms on one seed and thread count give the same trees, bit for bit.
+            "kwargs": {
+                **self.parameters,
+                "tree_method": "hist",
+                "seed": self.seed,
+                "nthread": self.threads,
+            },
         }
 
     def fitting(self) -> dict[str, Any]:
         """Return what beside the configuration decides the outcome: arguments of Qlib's ``fit``."""
-        return {"num_boost_round": self._rounds, "early_stopping_rounds": self._early}
+        return {"num_boost_round": self.rounds, "early_stopping_rounds": self.patience}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
@@ -84,8 +73,8 @@ class XGBoostTrainer:
         Raises:
             TrainingError: Qlib or XGBoost cannot train on the dataset, or the GPU is absent.
         """
-        require_device(self._parameters["device"])
-        curves = Curves(progress, self._rounds)
+        require_device(self.parameters["device"])
+        curves = Curves(progress, self.rounds)
         model = self._fitted(dataset, curves)
         best = int(model.model.best_iteration) + 1
         # Qlib 0.9.7 predicts with every tree, also those after the best iteration. Remove when a
@@ -100,13 +89,9 @@ class XGBoostTrainer:
             curves=curves.values,
             importance={name: float(gain.get(f"f{i}", 0.0)) for i, name in enumerate(features)},
             best_iteration=best,
-            iterations=len(next(iter(curves.values.values()), [])),
+            iterations=curves.iterations,
             qlib_model=model,
         )
-
-    def predict(self, fitted: FittedModel, dataset: Any, segment: str) -> Any:
-        """Return the scores of a segment."""
-        return fitted.qlib_model.predict(dataset, segment)
 
     def _fitted(self, dataset: Any, curves: Curves) -> Any:
         import xgboost
@@ -126,13 +111,13 @@ class XGBoostTrainer:
                 )
                 return False
 
-        model = XGBModel(**self._parameters)
+        model = XGBModel(**self.configuration()["kwargs"])
         found: dict[str, list[float]] = {}
         try:
             model.fit(
                 dataset,
-                num_boost_round=self._rounds,
-                early_stopping_rounds=self._early,
+                num_boost_round=self.rounds,
+                early_stopping_rounds=self.patience,
                 verbose_eval=False,
                 evals_result=found,  # Qlib's own default is one dict for all fits
                 callbacks=[Live()],
@@ -148,8 +133,8 @@ class XGBoostTrainer:
 
         XGBoost asks its callbacks until one says so, in the order of a set: perhaps not ours.
         """
-        named = {f"{segment}.{self._parameters['eval_metric']}": v for segment, v in found.items()}
-        for number in range(len(next(iter(curves.values.values()), [])), len(found["valid"])):
+        named = {f"{segment}.{self.parameters['eval_metric']}": v for segment, v in found.items()}
+        for number in range(curves.iterations, len(found["valid"])):
             curves.add(number + 1, {name: float(v[number]) for name, v in named.items()})
 
 

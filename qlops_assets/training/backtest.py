@@ -53,7 +53,7 @@ class BacktestMetrics:
         return asdict(self)
 
 
-def require_tradable(settings: Settings | TrainingSettings) -> None:
+def require_tradable(settings: Settings) -> None:
     """Refuse settings that no backtest can follow, whatever the data.
 
     Raises:
@@ -61,7 +61,7 @@ def require_tradable(settings: Settings | TrainingSettings) -> None:
             read, or a setting has no effect on the strategy.
         UnknownEntryError: there is no such strategy.
     """
-    training, backtest = _sections(settings)
+    training, backtest = settings.training, settings.backtest
     trading_conditions(backtest, training.region)
     for name in ("topk", "n_drop", "account"):
         value = getattr(training, name)
@@ -79,7 +79,7 @@ def backtest_identity(settings: Settings) -> dict[str, Any]:
         TrainingError: the settings cannot be followed.
         SourceError: the benchmark's weights cannot be read.
     """
-    training, backtest = _sections(settings)
+    training, backtest = settings.training, settings.backtest
     strategy = STRATEGIES.load(backtest.strategy)
     return {
         "topk": training.topk,
@@ -91,7 +91,7 @@ def backtest_identity(settings: Settings) -> dict[str, Any]:
 
 
 def run_backtest(
-    predictions: pl.DataFrame, settings: Settings | TrainingSettings, benchmark: Benchmark
+    predictions: pl.DataFrame, settings: Settings, benchmark: Benchmark
 ) -> tuple[BacktestMetrics, pl.DataFrame]:
     """Trade the test predictions in Qlib's simulator; the session must be open.
 
@@ -100,7 +100,7 @@ def run_backtest(
 
     Args:
         predictions: Columns instrument, date, score, segment and the raw label ``LABEL0``.
-        settings: With ``[backtest]`` at its defaults where only ``[training]`` is given.
+        settings: Of the training.
         benchmark: What the returns are compared with.
 
     Returns:
@@ -113,7 +113,7 @@ def run_backtest(
             or nothing was ever traded.
     """
     require_tradable(settings)
-    training, backtest = _sections(settings)
+    training, backtest = settings.training, settings.backtest
     test = predictions.filter(pl.col("segment") == "test")
     missing = _require_benchmark(benchmark, test)
     strategy, holdings = _strategy(test, training, backtest)
@@ -136,12 +136,6 @@ def run_backtest(
         },
     )
     return metrics, _by_day(report)
-
-
-def _sections(settings: Settings | TrainingSettings) -> tuple[TrainingSettings, BacktestSettings]:
-    if isinstance(settings, TrainingSettings):
-        return settings, BacktestSettings()
-    return settings.training, settings.backtest
 
 
 def _strategy(

@@ -46,14 +46,24 @@ def keep_recipe(settings: Settings, version: str) -> None:
         write_json(file, recipe_of(settings))
 
 
-def with_recipe(settings: Settings, version: str) -> Settings:
+def with_recipe(settings: Settings, version: str, *, required: bool = False) -> Settings:
     """Return the settings that a version was asked for with; these where it has no recipe.
+
+    Args:
+        settings: Of the home.
+        version: The version.
+        required: Whether it must have one: trainings of before there were recipes have none.
 
     Raises:
         SettingsError: the recipe is damaged, or of a release with other settings.
+        TrainingError: it has none, and must.
     """
     file = settings.models / version / RECIPE
     document = read_json(file)
+    if document is None and required:
+        raise TrainingError(
+            f"model version {version!r} has no recipe: it was trained before they were kept"
+        )
     if document is None:
         return settings
     if _RULES not in document:

@@ -26,8 +26,8 @@ from qlops_assets_tests.support.trainings import (
     run_training,
     training_process,
     version_of,
-    wait_for,
 )
+from qlops_assets_tests.support.waiting import wait_for
 
 __all__ = ["market", "own_market", "shared_folder"]
 

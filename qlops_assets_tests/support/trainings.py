@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,16 +71,6 @@ def training_process(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    """Return what a condition gives, once it gives something."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"nothing came of {condition} in {timeout_s:g} s")
 
 
 def events_of(settings: Settings, version: str, kind: str) -> list[Event]:

@@ -40,6 +40,11 @@ def predictions(trained: Trained) -> pl.DataFrame:
     return pl.read_parquet(predictions_path(trained.settings, trained.first))
 
 
+def with_training(trained: Trained, **changes: Any) -> Settings:
+    """Return the settings of the home with other keys of ``[training]``."""
+    return replace(trained.settings, training=replace(trained.settings.training, **changes))
+
+
 @pytest.fixture(scope="module")
 def benchmark(trained: Trained) -> Benchmark:
     return load_benchmark(trained.settings)
@@ -48,7 +53,7 @@ def benchmark(trained: Trained) -> Benchmark:
 @pytest.fixture(scope="module")
 def result(trained: Trained, predictions: pl.DataFrame, benchmark: Benchmark) -> Result:
     with qlib_session(build_provider(trained.settings)):
-        return run_backtest(predictions, trained.settings.training, benchmark)
+        return run_backtest(predictions, trained.settings, benchmark)
 
 
 @pytest.fixture(scope="module")
@@ -180,19 +185,19 @@ def test_holdings_of_more_than_half_the_universe_are_refused(
 def test_settings_that_cannot_be_traded_by_are_refused(
     predictions: pl.DataFrame, benchmark: Benchmark, change: dict[str, Any], message: str
 ) -> None:
-    training = TrainingSettings(**change)
+    settings = Settings(training=TrainingSettings(**change))
     with pytest.raises(TrainingError, match=message):
-        require_tradable(training)
+        require_tradable(settings)
     with pytest.raises(TrainingError, match=message):
-        run_backtest(predictions, training, benchmark)
+        run_backtest(predictions, settings, benchmark)
 
 
 def test_region_us_trades_single_shares_without_limits(
     trained: Trained, predictions: pl.DataFrame, benchmark: Benchmark, result: Result
 ) -> None:
-    training = replace(trained.settings.training, region="us", account=1e5)
+    settings = with_training(trained, region="us", account=1e5)
     with qlib_session(build_provider(trained.settings), region="us"):
-        metrics, _ = run_backtest(predictions, training, benchmark)
+        metrics, _ = run_backtest(predictions, settings, benchmark)
     # An account of 100 000 buys next to nothing in hundreds of shares at the costs of CN.
     assert metrics.turnover > 0.3
     assert metrics.excess_return_with_cost > 0
@@ -201,9 +206,9 @@ def test_region_us_trades_single_shares_without_limits(
 def test_returns_are_annualised_by_the_regions_trading_days(
     trained: Trained, predictions: pl.DataFrame, benchmark: Benchmark
 ) -> None:
-    training = replace(trained.settings.training, region="us", account=1e7)
+    settings = with_training(trained, region="us", account=1e7)
     with qlib_session(build_provider(trained.settings), region="us"):
-        metrics, by_day = run_backtest(predictions, training, benchmark)
+        metrics, by_day = run_backtest(predictions, settings, benchmark)
     excess = by_day["excess"].to_numpy()
     assert metrics.excess_return_with_cost == pytest.approx(252 * excess.mean())
     ratio = excess.mean() / excess.std(ddof=1) * np.sqrt(252)
@@ -325,15 +330,15 @@ def test_benchmark_that_ends_before_the_test_is_refused(
     with pytest.raises(
         TrainingError, match=r"'SH000300': has a return on 64 of the 84 test days .* needs 95%"
     ):
-        run_backtest(predictions, trained.settings.training, short)
+        run_backtest(predictions, trained.settings, short)
 
 
 def test_account_too_small_to_trade_is_an_error_not_a_flat_line(
     trained: Trained, predictions: pl.DataFrame, benchmark: Benchmark
 ) -> None:
-    training = replace(trained.settings.training, account=100.0)
+    settings = with_training(trained, account=100.0)
     with (
         qlib_session(build_provider(trained.settings)),
         pytest.raises(TrainingError, match="no order was filled on any day"),
     ):
-        run_backtest(predictions, training, benchmark)
+        run_backtest(predictions, settings, benchmark)

@@ -23,7 +23,7 @@ def recipe(shell: Shell, what: str) -> None:
         settings, notes = read_spec(shell.settings, Path(what))
     else:
         Registry(shell.journal).card(what)  # refuses a version that there is not
-        settings = with_recipe(shell.settings, what)
+        settings = with_recipe(shell.settings, what, required=True)
     for note in notes:
         shell.log().print(note, markup=False)
     document = recipe_of(settings)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from qlops_assets.cli.shell import Shell
 from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
 
 # What a training records of its inputs -> what it is called.
@@ -73,7 +74,7 @@ def reproduce(shell: Shell, version: str, *, keep: Path | None) -> Comparison:
 
     Raises:
         UnknownModelError: there is no such version.
-        TrainingError: the version has no artifact to compare with.
+        TrainingError: the version has no artifact to compare with, or no recipe.
         LakeError: a file that it saw is no longer kept.
     """
     from qlops_assets.registry.registry import Registry
@@ -102,7 +103,7 @@ def _restored(shell: Shell, version: str, snapshots: list[int], home: Path) -> S
     from qlops_assets.lake.versions.restore import restore
     from qlops_assets.training.recipes import with_recipe
 
-    asked = with_recipe(shell.settings, version)
+    asked = with_recipe(shell.settings, version, required=True)
     # What was restored is whole: there is nothing to wait for.
     source = replace(asked.source, marker=None, quiet_seconds=0.0)
     own = replace(asked, home=home, lake_folder=None, database_url=None, source=source)
@@ -145,7 +146,7 @@ def _compared(
     from qlops_assets.registry.registry import Registry
     from qlops_assets.training.fit import read_training_set
 
-    found = Registry(_journal(own)).card(again).facts
+    found = Registry(Journal(own.journal_url)).card(again).facts
     before, now = read_training_set(settings, version), read_training_set(own, again)
     differing: dict[str, tuple[Any, Any]] = {}
     for name, title in _INPUTS.items():
@@ -164,12 +165,6 @@ def _differences(title: str, before: Any, now: Any) -> dict[str, tuple[Any, Any]
     for key in sorted({*before, *now}):
         found |= _differences(f"{title}: {key}", before.get(key), now.get(key))
     return found
-
-
-def _journal(settings: Settings) -> Any:
-    from qlops_assets.core.journal import Journal
-
-    return Journal(settings.journal_url)
 
 
 def render_comparison(out: Any, comparison: Comparison) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ class TrainingProgress:
         run_id: str,
         rows: Mapping[str, int] | None = None,
         patience: int | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin the step: a sign of life, an event ``started``, and the thread beside it.
 
@@ -50,17 +51,18 @@ class TrainingProgress:
             rows: Rows that one step of a stage handles, by stage.
             patience: Evaluations of the validation without improvement, after which early stopping
                 ends the fit.
+            timer: Tells seconds that never go back.
         """
         import psutil
 
         self._version, self._step, self._topic = version, step, words.topic_of(version)
         self._journal, self._writing = journal, BatchJournal.beside(journal)
-        self._rows, self._patience = dict(rows or {}), patience
+        self._rows, self._patience, self._timer = dict(rows or {}), patience, timer
         history = TrainingHistory(journal.read_all(self._topic))
         self.attempt = history.number_for(step)
         self._heart = Heart(sign)
         self._heart.begin()
-        self._began = time.monotonic()
+        self._began = timer()
         about = {"attempt": self.attempt, "step": step, "run_id": run_id}
         started = journal.append(self._topic, words.STARTED, about)
         history.take(started)
@@ -80,7 +82,7 @@ class TrainingProgress:
         Raises:
             TrainingCancelledError: somebody asked for this attempt to stop.
         """
-        now = time.monotonic()
+        now = self._timer()
         if stage != self._stage:
             self._enter(stage, now)
         self._pace.reached(step, now)
@@ -110,7 +112,7 @@ class TrainingProgress:
         """
         try:
             self._pulse.close()
-            wall_s = round(time.monotonic() - self._began, 3)
+            wall_s = round(self._timer() - self._began, 3)
             about = {"attempt": self.attempt, "step": self._step, "wall_s": wall_s}
             self._journal.append(self._topic, kind, {**about, **facts})
         finally:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.errors import QlopsError, TrainingCancelledError
+from qlops_assets.core.settings import Settings
 from qlops_assets.core.trainings import words
 from qlops_assets.core.trainings.failure import failure_record
 from qlops_assets.core.trainings.progress import TrainingProgress
@@ -80,7 +81,7 @@ class _Record:
             sign=sign_path(self.platform.settings.models, self.version),
             run_id=run_id,
             rows=_rows_of_a_step(self._trained_on()),
-            patience=self.platform.settings.training.early_stopping_rounds,
+            patience=self._asked().training.early_stopping_rounds,
         )
         return self.progress
 
@@ -126,12 +127,18 @@ class _Record:
         path = self.platform.settings.models / self.version / TRAINING_SET
         return read_json(path) or {}
 
+    def _asked(self) -> Settings:
+        """Return the settings that the version was asked for with."""
+        from qlops_assets.training.recipes import with_recipe
+
+        return with_recipe(self.platform.settings, self.version)
+
     def _would_train_on(self) -> Mapping[str, Any]:
         """Return what the lake and the settings name now, where that is this version."""
         from qlops_assets.training.spec import training_spec
 
         try:
-            spec = training_spec(self.platform.settings)
+            spec = training_spec(self._asked())
         except (QlopsError, OSError):  # which may be the very failure that is recorded
             return {}
         return spec.to_json() if spec.version == self.version else {}
