@@ -92,7 +92,8 @@ def _of_the_decay(evidence: Evidence, settings: OverfittingSettings) -> list[Fin
         return []
     what = (
         f"Rank IC went from {decay.valid:.4f} on valid to {decay.test:.4f} on test, "
-        f"a loss of {decay.share:.0%} ({decay.confidence:.0%} interval of the loss "
+        f"a {'loss' if decay.share >= 0 else 'gain'} of {abs(decay.share):.0%} "
+        f"({decay.confidence:.0%} interval of the loss "
         f"{decay.low:.4f} to {decay.high:.4f})"
     )
     suspicious, overfit = settings.suspicious_ic_decay, settings.overfit_ic_decay

@@ -152,14 +152,15 @@ export class LearningCurves {
     const metric = this.loss?.slice(6);
     const loss = (step) => this.values[this.loss]?.[this.steps.indexOf(step)];
     this.field("stage", last.stage);
-    this.field("step", last.step ? count(last.step) : "–");
+    const step = isWorking ? last.step : this.steps.at(-1); // what follows a fit has no iterations
+    this.field("step", step ? count(step) : "–");
     this.field("total", last.total ? `of at most ${count(last.total)}` : "");
     this.field("metric", metric ?? "");
     this.field("train", decimal(newest(this.values[`train.${metric}`]), 5));
     this.field("valid", decimal(newest(this.values[this.loss]), 5));
     this.field("best", decimal(loss(this.best), 5));
     this.field("best-step", this.best === null ? "" : `at ${count(this.best)}`);
-    this.field("elapsed", duration(last.elapsed_s));
+    this.field("elapsed", known(last.elapsed_s) ? duration(last.elapsed_s) : "–");
     this.field("memory", memory(last.memory_mb));
     this.field("rows", known(last.rows_per_s) ? count(last.rows_per_s) : "–");
     this.field("eta", known(last.eta_s) ? duration(last.eta_s) : "–");
