@@ -48,6 +48,7 @@ def _definitions(settings: Settings) -> "dg.Definitions":
     from qlops_assets.defs.partitions import build_partitions
     from qlops_assets.defs.platform import Platform
     from qlops_assets.defs.training.assets import ASSETS as TRAINING_ASSETS
+    from qlops_assets.defs.training.tuning import tuning_study
 
     partitions = build_partitions(settings, known_first_month(settings))
     return dg.Definitions(
@@ -59,12 +60,13 @@ def _definitions(settings: Settings) -> "dg.Definitions":
             *indicator_assets(partitions, settings),
             *feature_assets(partitions),
             *TRAINING_ASSETS,
+            tuning_study,
             *deployment_assets(partitions),
         ],
         asset_checks=factor_checks(),
         jobs=build_jobs(),
         sensors=build_automation(partitions),
-        schedules=build_schedules(),
+        schedules=build_schedules(settings),
         resources={"platform": Platform(settings)},
         # One process a run: importing Qlib once, not once a step, and Qlib's state is per process.
         executor=dg.in_process_executor,

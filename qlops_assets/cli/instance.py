@@ -110,6 +110,12 @@ class Runs:
 
         self.instance.add_dynamic_partitions(str(MODEL_VERSION.name), [version])
 
+    def add_study(self, study: str) -> None:
+        """Make a tuning study a partition."""
+        from qlops_assets.defs.partitions import STUDY
+
+        self.instance.add_dynamic_partitions(str(STUDY.name), [study])
+
 
 def end_killed_runs(instance: "dg.DagsterInstance") -> None:
     """Mark the runs of killed ``qlops`` processes as failed: nobody else would ever end them."""

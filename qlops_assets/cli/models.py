@@ -89,6 +89,35 @@ def _training(shell: Shell, journal: "Journal", card: "ModelCard") -> dict[str, 
 @models.command()
 @click.argument("version")
 @command
+def record(shell: Shell, version: str) -> None:
+    """Record the newest training of VERSION in MLflow.
+
+    Trainings are recorded when they end; this makes up for one that could not be then. Again, it
+    is the same run.
+    """
+    from qlops_assets.cli.demo.main_job import operator_name
+    from qlops_assets.core.clock import SystemClock
+    from qlops_assets.core.errors import SettingsError
+    from qlops_assets.registry.registry import Registry
+    from qlops_assets.training.recording.attempt import record_newest
+
+    if not shell.settings.recorder.enabled:
+        raise SettingsError("[recorder] enabled: was false, must be true to record a training")
+    journal = shell.journal
+    Registry(journal).card(version)  # refuses a version that there is not
+    by, now = operator_name(), SystemClock().now()
+    recorded = record_newest(shell.settings, journal, version, by=by, now=now)
+    document = {"model_version": version, "status": recorded.status, **recorded.facts()}
+
+    def render(out: Any) -> None:
+        out.print(f"{version} is run {recorded.run} of experiment {recorded.experiment}")
+
+    shell.emit(document, render)
+
+
+@models.command()
+@click.argument("version")
+@command
 def history(shell: Shell, version: str) -> None:
     """Show every state change of a version: when, who, from, to, why."""
     from qlops_assets.registry.registry import Registry

@@ -251,12 +251,35 @@ class TrainingCancelledError(TrainingError):
         super().__init__(f"training of {version} cancelled by {by}{reason}; it had done {reached}")
 
 
-class NothingToCancelError(TrainingError):
-    """A training was to be cancelled that does not run."""
+class StudyCancelledError(TrainingError):
+    """Somebody asked for a tuning study to stop, and it did."""
 
-    def __init__(self, version: str, found: str) -> None:
-        self.version, self.found = version, found
-        super().__init__(f"model version {version!r}: {found}; only one that runs can be cancelled")
+    def __init__(self, study: str, *, by: str, why: str, ended: int, trials: int) -> None:
+        self.study, self.by, self.why = study, by, why
+        reason = f": {why}" if why else ""
+        super().__init__(
+            f"study {study} cancelled by {by}{reason}; {ended} of {trials} trials had ended and "
+            "are kept: ask for it again to go on"
+        )
+
+
+class NothingToCancelError(TrainingError):
+    """A training or a study was to be cancelled that does not run."""
+
+    def __init__(self, name: str, found: str, noun: str = "model version") -> None:
+        self.name, self.found = name, found
+        super().__init__(f"{noun} {name!r}: {found}; only one that runs can be cancelled")
+
+
+class RecordingError(TrainingError):
+    """A training could not be recorded in MLflow; the training itself is as it was."""
+
+    def __init__(self, database: Path, found: str) -> None:
+        self.database, self.found = database, found
+        super().__init__(
+            f"{database}: the training could not be recorded in MLflow: {found}; free the disk or "
+            "the database, then `qlops models record VERSION`, or set [recorder] enabled = false"
+        )
 
 
 class HistoryTooShortError(TrainingError):

@@ -13,7 +13,10 @@ from qlops_assets.core.digests import value_digest
 from qlops_assets.core.errors import SettingsError
 from qlops_assets.core.sections.backtest import BacktestSettings
 from qlops_assets.core.sections.overfitting import OverfittingSettings
+from qlops_assets.core.sections.recorder import RecorderSettings
+from qlops_assets.core.sections.rolling import RollingSettings
 from qlops_assets.core.sections.training import TrainingSettings
+from qlops_assets.core.sections.tuning import TuningSettings
 from qlops_assets.core.settings_file import Location, Url, location, read_sections
 
 DEFAULT_HOME = ".qlops"
@@ -216,8 +219,11 @@ class Settings:
     indicators: IndicatorsSettings = field(default_factory=IndicatorsSettings)
     factor_report: FactorReportSettings = field(default_factory=FactorReportSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
     backtest: BacktestSettings = field(default_factory=BacktestSettings)
     overfitting: OverfittingSettings = field(default_factory=OverfittingSettings)
+    recorder: RecorderSettings = field(default_factory=RecorderSettings)
+    rolling: RollingSettings = field(default_factory=RollingSettings)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     database_url: str | None = None
@@ -310,6 +316,21 @@ class Settings:
     def models(self) -> Path:
         """Folder of model versions, one folder each."""
         return self.home / "models"
+
+    @property
+    def studies(self) -> Path:
+        """Folder of tuning studies, one folder each."""
+        return self.home / "studies"
+
+    @property
+    def mlflow(self) -> Path:
+        """Folder of Qlib's recorder: MLflow's database and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Tracking URI of Qlib's recorder."""
+        return f"sqlite:///{self.mlflow / 'mlflow.db'}"
 
     @property
     def dagster(self) -> Path:

@@ -5,6 +5,8 @@
   ``indicator_features`` of the months that see them; changed definitions or engine → all their
   months; together with these, or where their rows changed otherwise, ``feature_table`` of their
   months
+- ``rolling_retraining`` (schedule): when ``[rolling]`` says, the newest window of a recipe, if it
+  is due and not trained → ``training_set``, ``trained_model``, ``model_evaluation``
 - ``weekly_factor_report`` (schedule): Saturdays, factor rows without a report → ``factor_report``
 - ``weekly_retention`` (schedule): Sundays, where ``[retention]`` lets old versions of files go
 - ``weekly_compaction`` (schedule): Sundays, the feature table's files and old versions
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from qlops_assets.core.settings import Settings
 from qlops_assets.defs.conditions import LOOK_EVERY_S
 from qlops_assets.defs.factors.report_asset import REPORT_JOB
 from qlops_assets.defs.factors.report_schedule import weekly_factor_report
@@ -21,12 +24,14 @@ from qlops_assets.defs.features.assets import COMPACTION_JOB, SETS, weekly_compa
 from qlops_assets.defs.lake.retention import RETENTION_JOB, weekly_retention
 from qlops_assets.defs.lake.sensors import BARS_JOB, build_sensors
 from qlops_assets.defs.partitions import Partitions
+from qlops_assets.defs.training.rolling import build_rolling
 
 FACTORS_JOB = "refresh_factors"
 CUSTOM_FACTORS_JOB = "refresh_custom_factors"
 INDICATORS_JOB = "refresh_indicators"
 FEATURES_JOB = "refresh_features"
 TRAINING_JOB = "train_model"
+TUNING_JOB = "tune_model"
 DEPLOYMENT_JOB = "deploy_model"
 
 # name, what it materializes, what it is for
@@ -60,6 +65,7 @@ JOBS: Final = [
         ["training_set", "trained_model", "model_evaluation"],
         "Train and evaluate one model version.",
     ),
+    (TUNING_JOB, ["tuning_study"], "Search for the parameters of a model; goes on if interrupted."),
     (DEPLOYMENT_JOB, ["deployment"], "Bring one model version into one environment."),
 ]
 
@@ -89,6 +95,18 @@ def build_automation(partitions: Partitions) -> list[dg.SensorDefinition]:
     ]
 
 
-def build_schedules() -> list[dg.ScheduleDefinition]:
-    """Return every schedule; all of them run from the start."""
-    return [weekly_factor_report, weekly_retention, weekly_compaction]
+def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Return every schedule; all of them run from the start.
+
+    Args:
+        settings: When ``[rolling]`` looks.
+
+    Raises:
+        SettingsError: ``[rolling] schedule`` is no time, or ``timezone`` no zone.
+    """
+    return [
+        weekly_factor_report,
+        weekly_retention,
+        weekly_compaction,
+        build_rolling(settings.rolling, TRAINING_JOB),
+    ]

@@ -16,6 +16,8 @@ ENVIRONMENT_DIMENSION = "environment"
 
 # Model versions appear as they are trained.
 MODEL_VERSION = dg.DynamicPartitionsDefinition(name="model_version")
+# Tuning studies likewise.
+STUDY = dg.DynamicPartitionsDefinition(name="study")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from qlops_assets.core.progress import Progress
 from qlops_assets.models.lightgbm import PARAMETERS as TREES
 from qlops_assets.models.lightgbm import reporting, reproducible
 from qlops_assets.models.lightgbm_predictor import LightGBMPredictor
-from qlops_assets.models.parameters import Parameter
+from qlops_assets.models.parameters import Parameter, Search
 from qlops_assets.models.random_state import drawing
 from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, Trainer, feature_names
 
@@ -26,14 +26,14 @@ from qlops_assets.models.trainer import TREE_PROCESSORS, Curves, FittedModel, Tr
 # examples/benchmarks/DoubleEnsemble/workflow_config_doubleensemble_Alpha158.yaml
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     **{name: one for name, one in TREES.items() if name != "loss"},
-    "num_models": Parameter(int, 3, least=1, most=20),
+    "num_models": Parameter(int, 3, least=1, most=20, search=Search(2, 6)),
     "enable_sr": Parameter(bool, default=True),
     "enable_fs": Parameter(bool, default=True),
     "alpha1": Parameter(float, 1.0, least=0),
     "alpha2": Parameter(float, 1.0, least=0),
     "bins_sr": Parameter(int, 10, least=2),
     "bins_fs": Parameter(int, 5, least=5, most=5),
-    "decay": Parameter(float, 0.5, above=0, most=1),
+    "decay": Parameter(float, 0.5, above=0, most=1, search=Search(0.3, 1.0)),
 }
 _SAMPLE_RATIOS: Final = (0.8, 0.7, 0.6, 0.5, 0.4)
 

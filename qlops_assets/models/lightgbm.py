@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
-from qlops_assets.models.parameters import Parameter, share
+from qlops_assets.models.parameters import Parameter, Search, ratios, share
 from qlops_assets.models.trainer import (
     TREE_PROCESSORS,
     Curves,
@@ -26,7 +26,7 @@ BOOSTING: Final[Mapping[str, Parameter]] = {
     "bagging_fraction": share(),
     "max_bin": Parameter(int, least=2),
     "min_child_samples": Parameter(int, least=0),
-    "min_data_in_leaf": Parameter(int, least=0),
+    "min_data_in_leaf": Parameter(int, least=0, search=ratios(20, 2000)),
     "min_gain_to_split": Parameter(float, least=0),
     "min_sum_hessian_in_leaf": Parameter(float, least=0),
     "extra_trees": Parameter(bool),
@@ -36,13 +36,13 @@ BOOSTING: Final[Mapping[str, Parameter]] = {
 # examples/benchmarks/LightGBM/workflow_config_lightgbm_Alpha158.yaml
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     "loss": Parameter(str, "mse", choices=("mse", "binary")),
-    "colsample_bytree": share(0.8879),
-    "learning_rate": Parameter(float, 0.2, above=0),
+    "colsample_bytree": share(0.8879, least_tried=0.3),
+    "learning_rate": Parameter(float, 0.2, above=0, search=ratios(0.01, 0.3)),
     "subsample": share(0.8789),
-    "lambda_l1": Parameter(float, 205.6999, least=0),
-    "lambda_l2": Parameter(float, 580.9768, least=0),
-    "max_depth": Parameter(int, 8),
-    "num_leaves": Parameter(int, 210, least=2),
+    "lambda_l1": Parameter(float, 205.6999, least=0, search=ratios(0.01, 1000)),
+    "lambda_l2": Parameter(float, 580.9768, least=0, search=ratios(0.01, 1000)),
+    "max_depth": Parameter(int, 8, search=Search(3, 12)),
+    "num_leaves": Parameter(int, 210, least=2, search=ratios(8, 512)),
     "boosting": Parameter(str, choices=("gbdt", "dart", "rf")),
     **BOOSTING,
 }

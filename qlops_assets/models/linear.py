@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qlops_assets.core.errors import ArtifactError, TrainingError
 from qlops_assets.core.prediction import FloatMatrix
 from qlops_assets.core.progress import Progress
-from qlops_assets.models.parameters import Parameter
+from qlops_assets.models.parameters import Parameter, one_of, ratios
 from qlops_assets.models.trainer import (
     DENSE_PROCESSORS,
     Curves,
@@ -23,8 +23,10 @@ from qlops_assets.models.trainer import (
 
 # Qlib's: examples/benchmarks/Linear/workflow_config_linear_Alpha158.yaml
 PARAMETERS: Final[Mapping[str, Parameter]] = {
-    "estimator": Parameter(str, "ols", choices=("ols", "nnls", "ridge", "lasso")),
-    "alpha": Parameter(float, least=0),
+    "estimator": Parameter(
+        str, "ols", choices=("ols", "nnls", "ridge", "lasso"), search=one_of("ridge")
+    ),
+    "alpha": Parameter(float, least=0, search=ratios(0.1, 100_000)),
     "fit_intercept": Parameter(bool, default=False),
 }
 _PENALISED: Final = ("ridge", "lasso")

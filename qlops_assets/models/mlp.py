@@ -16,6 +16,8 @@ from qlops_assets.models.networks.weights import FORMAT, to_bytes
 from qlops_assets.models.parameters import (
     DEVICE,
     Parameter,
+    one_of,
+    ratios,
     require_device,
 )
 from qlops_assets.models.trainer import (
@@ -29,13 +31,15 @@ from qlops_assets.models.trainer import (
 # The defaults are Qlib's benchmark configuration for Alpha158 on CSI 300:
 # examples/benchmarks/MLP/workflow_config_mlp_Alpha158.yaml
 PARAMETERS: Final[Mapping[str, Parameter]] = {
-    "lr": Parameter(float, 0.002, above=0),
-    "batch_size": Parameter(int, 8192, least=2),
+    "lr": Parameter(float, 0.002, above=0, search=ratios(0.0001, 0.02)),
+    "batch_size": Parameter(int, 8192, least=2, search=one_of(2048, 4096, 8192)),
     "eval_steps": Parameter(int, 20, least=1),
     "optimizer": Parameter(str, "adam", choices=("adam", "gd")),
-    "weight_decay": Parameter(float, 0.0002, least=0),
-    "layers": Parameter(list, [256]),
-    "act": Parameter(str, "LeakyReLU", choices=("LeakyReLU", "SiLU")),
+    "weight_decay": Parameter(float, 0.0002, least=0, search=ratios(1e-6, 0.01)),
+    "layers": Parameter(list, [256], search=one_of([64], [256], [256, 64], [512, 128])),
+    "act": Parameter(
+        str, "LeakyReLU", choices=("LeakyReLU", "SiLU"), search=one_of("LeakyReLU", "SiLU")
+    ),
     "device": DEVICE,
 }
 

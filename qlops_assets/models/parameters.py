@@ -9,6 +9,23 @@ from qlops_assets.core.errors import TrainingError, nearest
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """Where tuning looks for the value of a parameter.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether steps are of ratios, as for what spans powers of ten.
+        choices: The only values, in place of a range; a list of whole numbers is one of them too.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a model.
 
@@ -20,6 +37,7 @@ class Parameter:
         most: Largest value, or None.
         above: Value that it must be above, or None.
         choices: The only values, where not empty.
+        search: Where tuning looks for it; None where it is left as it is.
     """
 
     kind: type
@@ -28,6 +46,7 @@ class Parameter:
     most: float | None = None
     above: float | None = None
     choices: tuple[str, ...] = ()
+    search: Search | None = None
 
     def fault(self, value: Any) -> str | None:
         """Return what a value must be, or None where it may be used."""
@@ -110,9 +129,25 @@ def require_device(device: str) -> None:
         )
 
 
-def share(default: float | None = None) -> Parameter:
-    """Return a parameter that is a share, above 0 and at most 1."""
-    return Parameter(float, default, above=0, most=1)
+def share(default: float | None = None, *, least_tried: float | None = None) -> Parameter:
+    """Return a parameter that is a share, above 0 and at most 1.
+
+    Args:
+        default: Where the user gives none.
+        least_tried: Tuning looks from there to 1; nowhere where None.
+    """
+    search = None if least_tried is None else Search(least_tried, 1.0)
+    return Parameter(float, default, above=0, most=1, search=search)
+
+
+def ratios(low: float, high: float) -> Search:
+    """Return a range that is searched by ratios."""
+    return Search(low, high, log=True)
+
+
+def one_of(*choices: Any) -> Search:
+    """Return values of which one is taken."""
+    return Search(choices=choices)
 
 
 DEVICE: Final = Parameter(str, "cpu", choices=("cpu", "cuda"))

@@ -17,6 +17,9 @@ from qlops_assets.models.networks.windows import Windows
 from qlops_assets.models.parameters import (
     DEVICE,
     Parameter,
+    Search,
+    one_of,
+    ratios,
     require_device,
 )
 from qlops_assets.models.trainer import (
@@ -35,11 +38,11 @@ _FITTING: Final[Mapping[str, Parameter]] = {
 # The defaults are Qlib's benchmark configurations for Alpha158 on CSI 300:
 # examples/benchmarks/{LSTM,GRU,ALSTM,Transformer}/workflow_config_*_Alpha158.yaml
 RECURRENT: Final[Mapping[str, Parameter]] = {
-    "hidden_size": Parameter(int, 64, least=2),
-    "num_layers": Parameter(int, 2, least=1),
-    "dropout": Parameter(float, 0.0, least=0, most=0.9),
-    "lr": Parameter(float, 0.001, above=0),
-    "batch_size": Parameter(int, 800, least=2),
+    "hidden_size": Parameter(int, 64, least=2, search=one_of(32, 64, 128)),
+    "num_layers": Parameter(int, 2, least=1, search=Search(1, 3)),
+    "dropout": Parameter(float, 0.0, least=0, most=0.9, search=Search(0.0, 0.5)),
+    "lr": Parameter(float, 0.001, above=0, search=ratios(0.0001, 0.01)),
+    "batch_size": Parameter(int, 800, least=2, search=one_of(400, 800, 1600)),
     **_FITTING,
 }
 ATTENTION: Final[Mapping[str, Parameter]] = {
@@ -47,13 +50,13 @@ ATTENTION: Final[Mapping[str, Parameter]] = {
     "rnn_type": Parameter(str, "GRU", choices=("GRU", "LSTM")),
 }
 TRANSFORMER: Final[Mapping[str, Parameter]] = {
-    "d_model": Parameter(int, 64, least=2),
-    "nhead": Parameter(int, 2, least=1),
-    "num_layers": Parameter(int, 2, least=1),
-    "dropout": Parameter(float, 0.0, least=0, most=0.9),
-    "lr": Parameter(float, 0.0001, above=0),
+    "d_model": Parameter(int, 64, least=2, search=one_of(32, 64, 128)),
+    "nhead": Parameter(int, 2, least=1, search=one_of(2, 4)),
+    "num_layers": Parameter(int, 2, least=1, search=Search(1, 3)),
+    "dropout": Parameter(float, 0.0, least=0, most=0.9, search=Search(0.0, 0.5)),
+    "lr": Parameter(float, 0.0001, above=0, search=ratios(0.00001, 0.003)),
     "batch_size": Parameter(int, 8192, least=2),
-    "reg": Parameter(float, 0.001, least=0),
+    "reg": Parameter(float, 0.001, least=0, search=ratios(1e-5, 0.1)),
     **_FITTING,
 }
 _SHAPES: Final = ("hidden_size", "num_layers", "rnn_type", "d_model", "nhead")

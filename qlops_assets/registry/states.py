@@ -34,6 +34,7 @@ class ModelEvent(StrEnum):
     PROMOTED = "promoted"
     SUPERSEDED = "superseded"
     RETIRED = "retired"
+    RECORDED = "recorded"
 
 
 _S, _E = ModelState, ModelEvent
@@ -73,6 +74,8 @@ NEXT: Mapping[tuple[ModelState | None, ModelEvent], ModelState] = MappingProxyTy
         (_S.FAILED, _E.RETIRED): _S.RETIRED,
         (_S.CANCELLED, _E.RETIRED): _S.RETIRED,
         (_S.ARCHIVED, _E.RETIRED): _S.RETIRED,
+        # Where its training is recorded for others became known: that changes no state.
+        **{(state, _E.RECORDED): state for state in _S},
     }
 )
 

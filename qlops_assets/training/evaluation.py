@@ -32,6 +32,7 @@ from qlops_assets.training.recipes import with_recipe
 from qlops_assets.training.report.page import write_report
 from qlops_assets.training.report.score_exposure import NEEDED, first_day_needed
 from qlops_assets.training.report.tables import Measured
+from qlops_assets.training.tuning.trials import trials_of
 
 EVALUATION = "evaluation.json"
 EQUITY = "equity.parquet"
@@ -150,7 +151,8 @@ def evaluate_model(
         settings: Of the home.
         version: The model version.
         progress: Told of the stages.
-        trials: Those that the version was chosen among, it included; None for a single training.
+        trials: Those that the version was chosen among, it included; where None, those of the
+            study that its recipe names, if it names one.
 
     Raises:
         TrainingError: there are no predictions, they cannot be judged, a setting of
@@ -162,6 +164,8 @@ def evaluate_model(
     training_set = read_training_set(settings, version)
     require_version(settings, version)
     require_sensible(settings.overfitting)
+    if trials is None and settings.training.study is not None:
+        trials = trials_of(settings, settings.training.study)
     metrics, measured = _measure(settings, version, progress)
     with replacing(folder / EQUITY) as path:
         measured.by_day.write_parquet(path)

@@ -87,10 +87,15 @@ def _require_row(where: str, name: str, kwargs: Mapping[str, Any]) -> None:
         )
 
 
+def is_fitted(processor: Mapping[str, Any]) -> bool:
+    """Return whether what a processor does depends on the days that it is fitted on."""
+    return processor["class"] in _FITTED
+
+
 def fitted_on(train: tuple[date, date], processor: Mapping[str, Any]) -> dict[str, Any]:
     """Return Qlib's configuration of a processor that sees no day but those of training."""
     kwargs = dict(processor.get("kwargs", {}))
-    if processor["class"] in _FITTED:
+    if is_fitted(processor):
         kwargs |= {"fit_start_time": str(train[0]), "fit_end_time": str(train[1])}
     return {
         "class": processor["class"],

@@ -16,12 +16,15 @@ from qlops_assets.core.atomic import read_json, write_json
 from qlops_assets.core.errors import SettingsError, TrainingError
 from qlops_assets.core.sections.backtest import BacktestSettings
 from qlops_assets.core.sections.overfitting import OverfittingSettings
+from qlops_assets.core.sections.rolling import RollingSettings
 from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.core.settings import Settings
 from qlops_assets.core.settings_file import section
 
 RECIPE: Final = "recipe.json"
 _RULES: Final = "overfitting"
+_ROLLING: Final = "rolling"
+_WINDOWS: Final = ("step_days", "kind")
 _SECTIONS: Final = {
     "training": TrainingSettings,
     "backtest": BacktestSettings,
@@ -72,24 +75,37 @@ def with_recipe(settings: Settings, version: str, *, required: bool = False) -> 
 
 
 def with_sections(settings: Settings, document: Mapping[str, Any], where: str) -> Settings:
-    """Return settings in which sections are replaced whole.
+    """Return settings in which sections are replaced whole; of ``[rolling]`` what is given.
 
     Raises:
         SettingsError: a section or a key is unknown, or a value of the wrong type.
     """
     for name in document:
-        if name not in _SECTIONS:
+        if name not in (*_SECTIONS, _ROLLING):
             raise SettingsError(
-                f"{where}: unknown section {name!r}; a recipe has {', '.join(_SECTIONS)}"
+                f"{where}: unknown section {name!r}; a recipe has "
+                f"{', '.join([*_SECTIONS, _ROLLING])}"
             )
-    return replace(
-        settings,
-        **{
-            name: section(document[name], kind, f"{where}: [{name}]")
-            for name, kind in _SECTIONS.items()
-            if name in document
-        },
-    )
+    sections = {
+        name: section(document[name], kind, f"{where}: [{name}]")
+        for name, kind in _SECTIONS.items()
+        if name in document
+    }
+    if _ROLLING in document:
+        windows = _windows(document[_ROLLING], f"{where}: [{_ROLLING}]")
+        sections[_ROLLING] = replace(settings.rolling, **windows)
+    return replace(settings, **sections)
+
+
+def _windows(table: Any, where: str) -> dict[str, Any]:
+    """Return what a recipe may say of its windows; when they are trained is the home's to say."""
+    given = section(table, RollingSettings, where)
+    for key in table:
+        if key not in _WINDOWS:
+            raise SettingsError(
+                f"{where}: {key!r} belongs into qlops.toml; a recipe has {', '.join(_WINDOWS)}"
+            )
+    return {key: getattr(given, key) for key in table}
 
 
 def read_spec(settings: Settings, file: Path) -> tuple[Settings, list[str]]:
@@ -97,8 +113,8 @@ def read_spec(settings: Settings, file: Path) -> tuple[Settings, list[str]]:
 
     Args:
         settings: Of the home.
-        file: ``.toml`` with ``[training]`` and ``[backtest]`` as in ``qlops.toml``, or Qlib's task
-            as ``qrun`` takes it, ``.yaml``.
+        file: ``.toml`` with ``[training]`` and ``[backtest]`` as in ``qlops.toml``, for windows
+            also ``[rolling]``, or Qlib's task as ``qrun`` takes it, ``.yaml``.
 
     Raises:
         TrainingError: the file cannot be read, or asks for what is not known.

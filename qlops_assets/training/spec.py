@@ -49,6 +49,7 @@ class TrainingSpec:
         last_day: Last trading day of the source.
         min_rank_ic: Test Rank IC above which the version is valid.
         overfitting: ``[overfitting]`` where it can reject the version; empty otherwise.
+        study: The tuning study that chose the parameters, None where none did.
     """
 
     model: str
@@ -72,6 +73,7 @@ class TrainingSpec:
     backtest: dict[str, Any]
     min_rank_ic: float
     overfitting: dict[str, Any]
+    study: str | None = None
 
     @property
     def digest(self) -> str:
@@ -79,8 +81,10 @@ class TrainingSpec:
 
         ``features`` stands for the names; where they come from decides nothing.
         """
-        fields = asdict(self)
-        return value_digest({k: v for k, v in fields.items() if k not in _TOLD})
+        fields = {k: v for k, v in asdict(self).items() if k not in _TOLD}
+        if fields["study"] is None:  # as versions were named before there were studies
+            del fields["study"]
+        return value_digest(fields)
 
     @property
     def version(self) -> str:
@@ -136,6 +140,7 @@ def training_spec(settings: Settings) -> TrainingSpec:
         backtest=backtest_identity(settings),
         min_rank_ic=training.min_rank_ic,
         overfitting=asdict(settings.overfitting) if settings.overfitting.blocks else {},
+        study=training.study,
     )
 
 
@@ -158,6 +163,11 @@ def trainer_of(settings: Settings) -> "Trainer":
 
 def training_threads(settings: Settings) -> int:
     """Return the number of threads of a training: as set, else one per available core."""
+    return settings.training.threads or available_cores()
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
     import os
 
-    return settings.training.threads or len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0))

@@ -16,6 +16,11 @@ from qlops_assets.core.clock import SystemClock
 from qlops_assets.core.errors import QlopsError, UnknownModelError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
+from qlops_assets.core.studies import words as study_words
+from qlops_assets.core.studies.history import StudyHistory
+from qlops_assets.core.trainings import words as training_words
+from qlops_assets.core.trainings.history import TrainingHistory
+from qlops_assets.web.book import Book
 from qlops_assets.web.console import Console, console_of
 from qlops_assets.web.documents import BrowserJSON
 from qlops_assets.web.events import EventHub, StreamLimits
@@ -23,7 +28,6 @@ from qlops_assets.web.guard import Guard
 from qlops_assets.web.health import Neighbours
 from qlops_assets.web.pages import INTERFACES, PAGES
 from qlops_assets.web.source import FollowedSettings
-from qlops_assets.web.training.book import TrainingBook
 from qlops_assets.web.wording import FILTERS
 
 _HERE: Final = Path(__file__).parent
@@ -58,7 +62,8 @@ def build_console(
         clock=clock,
         hub=EventHub(opened, limits or StreamLimits()),
         neighbours=Neighbours(followed, clock),
-        trainings=TrainingBook(opened),
+        trainings=Book(opened, training_words.PREFIX, TrainingHistory),
+        studies=Book(opened, study_words.PREFIX, StudyHistory),
         templates=_templates(),
     )
     for router in (*(page.router for page in PAGES), *INTERFACES):

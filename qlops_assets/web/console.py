@@ -1,5 +1,6 @@
 """What every page needs, hung on the application once."""
 
+import getpass
 from dataclasses import dataclass
 
 from fastapi.requests import HTTPConnection
@@ -8,10 +9,12 @@ from fastapi.templating import Jinja2Templates
 from qlops_assets.core.clock import Clock
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
+from qlops_assets.core.studies.history import StudyHistory
+from qlops_assets.core.trainings.history import TrainingHistory
+from qlops_assets.web.book import Book
 from qlops_assets.web.events import EventHub
 from qlops_assets.web.health import Neighbours
 from qlops_assets.web.source import FollowedSettings
-from qlops_assets.web.training.book import TrainingBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Console:
     clock: Clock
     hub: EventHub
     neighbours: Neighbours
-    trainings: TrainingBook
+    trainings: Book[TrainingHistory]
+    studies: Book[StudyHistory]
     templates: Jinja2Templates
 
     @property
@@ -36,3 +40,11 @@ def console_of(connection: HTTPConnection) -> Console:
     """Return the console that a request or WebSocket came to."""
     console: Console = connection.app.state.console
     return console
+
+
+def operator_name() -> str:
+    """Return whom a request from the console is put down to: nobody signs in to it."""
+    try:
+        return f"{getpass.getuser()} at the console"
+    except (KeyError, OSError):  # a container's user without a name
+        return "the console"

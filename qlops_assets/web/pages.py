@@ -23,6 +23,7 @@ PAGES = (
     Page("Data", "/data", "qlops_assets.web.data.page:router"),
     Page("Factors", "/factors", "qlops_assets.web.factors.page:router"),
     Page("Training", "/training", "qlops_assets.web.training.page:router"),
+    Page("Tuning", "/tuning", "qlops_assets.web.tuning.page:router"),
 )
 
 # Routers without a word in the navigation.

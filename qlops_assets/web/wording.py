@@ -1,5 +1,6 @@
 """Numbers and times as the console writes them: the same everywhere, aligned in tables."""
 
+import json
 import math
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,6 +27,20 @@ def decimal(value: Any, digits: int = 4) -> str:
     """Return a number with fixed decimals and a true minus sign: ``0.0482``."""
     number = _number(value)
     return MISSING if number is None else f"{number:.{digits}f}".replace("-", _MINUS)
+
+
+def compact(value: Any) -> str:
+    """Return a parameter's value with three digits that count: ``0.0392``, ``250``, ``relu``."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value if isinstance(value, str) else json.dumps(value)
+    size = abs(value)
+    if size < 999.5 and not isinstance(value, int):
+        text = f"{value:.3g}" if size >= 1e-4 or not size else f"{value:.2e}"
+        mantissa, _, power = text.partition("e")
+        return (f"{mantissa}e{int(power)}" if power else text).replace("-", _MINUS)
+    return f"{value:.0f}".replace("-", _MINUS)
 
 
 def percent(value: Any, digits: int = 2) -> str:
@@ -76,6 +91,7 @@ def when(value: Any) -> Markup:
 
 
 FILTERS: Final = {
+    "compact": compact,
     "count": count,
     "decimal": decimal,
     "percent": percent,

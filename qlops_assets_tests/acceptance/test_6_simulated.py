@@ -1,5 +1,7 @@
 """The built-in market: what a new user sees first, and that it says everywhere what it is."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ SMALL = "\n[simulated]\ninstruments = 30\nyears = 2\n"
 
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    journey = Journey(tmp_path_factory.mktemp("simulated"), CONFIGURATION + SMALL)
+    recorded = CONFIGURATION.replace("enabled = false", "enabled = true")
+    journey = Journey(tmp_path_factory.mktemp("simulated"), recorded + SMALL)
     yield journey
     journey.close()
 
@@ -46,6 +49,14 @@ def test_version_and_card_say_that_the_market_is_simulated(market: Journey, made
     assert "simulated" in version
     card = market.qlops("models", "show", version, "--json").document
     assert card["simulated"] is True
+
+
+def test_training_is_recorded_for_users_of_qlib(market: Journey, made: Chapter) -> None:
+    card = market.qlops("models", "show", made.document["model_version"], "--json").document
+    assert card["mlflow_experiment"] == "simulated-7-30x2"
+    query = "SELECT status FROM runs WHERE run_uuid = ?"
+    with contextlib.closing(sqlite3.connect(market.home / "mlflow" / "mlflow.db")) as database:
+        assert database.execute(query, [card["mlflow_run"]]).fetchall() == [("FINISHED",)]
 
 
 def test_report_says_that_the_market_is_simulated(made: Chapter) -> None:

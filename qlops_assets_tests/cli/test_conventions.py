@@ -23,7 +23,7 @@ SUBCOMMANDS = {
     "indicator": ["list", "show", "check"],
     "features": ["refresh", "status", "versions", "as-of", "compact", "untag"],
     "models": ["list", "show", "history", "reproduce"],
-    "train": ["cancel", "export", "recipe"],
+    "train": ["cancel", "export", "recipe", "rolling"],
 }
 
 

@@ -24,6 +24,7 @@ MODELS = {
 @pytest.fixture
 def home(own_market: Settings) -> Settings:
     write_json(own_market.source_file, {"path": str(own_market.source.path)})  # as the demo does
+    (own_market.home / "qlops.toml").write_text("[recorder]\nenabled = false\n")
     return own_market
 
 

@@ -124,6 +124,7 @@ def test_everything_that_starts_by_itself_runs_from_the_start(definitions: dg.De
         "weekly_factor_report": "0 6 * * 6",
         "weekly_retention": "0 5 * * 0",
         "weekly_compaction": "30 5 * * 0",
+        "rolling_retraining": "30 18 * * 1-5",
     }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.RUNNING}
 

@@ -56,6 +56,9 @@ LIFE = {
     "archived": {"staged": "staging", "promoted": "production", "retired": "retired"},
     "retired": {},
 }
+# Of every version it may become known where its training is recorded; it goes nowhere by that.
+for registered in filter(None, LIFE):
+    LIFE[registered]["recorded"] = registered
 
 
 class Ticking:

@@ -27,6 +27,9 @@ quiet_seconds = 0.3
 [features]
 jobs = 1
 
+[recorder]
+enabled = false
+
 [training]
 rounds = 40
 early_stopping_rounds = 10

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from qlops_assets.core.sections.recorder import RecorderSettings
 from qlops_assets.core.sections.training import TrainingSettings
 from qlops_assets.core.settings import FeaturesSettings, Settings, SourceSettings
 
@@ -139,12 +140,13 @@ def write_source(folder: Path, *, until: int = DAYS) -> None:
 
 
 def market_settings(home: Path, source: Path) -> Settings:
-    """Return the settings of a home that reads the source."""
+    """Return the settings of a home that reads the source; its trainings are not recorded."""
     return Settings(
         home=home,
         source=SourceSettings(path=source, quiet_seconds=0.0),
         training=TRAINING,
         features=FeaturesSettings(jobs=1),
+        recorder=RecorderSettings(enabled=False),
     )
 
 

@@ -7,6 +7,7 @@ import click
 from qlops_assets.cli.shell import Shell, command
 from qlops_assets.cli.train.cancel import cancel
 from qlops_assets.cli.train.recipes import export, recipe
+from qlops_assets.cli.train.rolling import rolling
 
 
 @click.group(invoke_without_command=True)
@@ -33,6 +34,8 @@ def train(shell: Shell, model: str | None, file: Path | None, changes: tuple[str
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:  # it is given what stood before it
+        if model or file or changes:
+            raise click.UsageError("--model, --spec and --set come after the subcommand")
         home = str(shell.settings.home)
         context.obj = {"home": home, "as_json": shell.as_json, "debug": shell.debug}
         return
@@ -41,5 +44,5 @@ def train(shell: Shell, model: str | None, file: Path | None, changes: tuple[str
     run_training(shell, model, file, changes)
 
 
-for _command in (cancel, recipe, export):
+for _command in (cancel, recipe, export, rolling):
     train.add_command(_command)

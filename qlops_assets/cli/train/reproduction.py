@@ -11,6 +11,7 @@ from typing import Any, Final
 from qlops_assets.cli.shell import Shell
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.journal import Journal
+from qlops_assets.core.sections.recorder import RecorderSettings
 from qlops_assets.core.settings import Settings
 
 # What a training records of its inputs -> what it is called.
@@ -107,12 +108,14 @@ def _restored(shell: Shell, version: str, snapshots: list[int], home: Path) -> S
     # What was restored is whole: there is nothing to wait for.
     source = replace(asked.source, marker=None, quiet_seconds=0.0)
     own = replace(asked, home=home, lake_folder=None, database_url=None, source=source)
+    own = replace(own, recorder=RecorderSettings(enabled=False))  # a comparison, no training
     if not own.source.is_simulated:
         own = own.with_source(home / "source" / asked.source_name)
     folder = Path(own.source_folder)
     shell.log().print(f"restoring snapshot {max(snapshots)} of the source", markup=False)
     restore(shell.settings, max(snapshots), folder)
-    for name in ("factors.json", "selections"):
+    study = f"studies/{asked.training.study}"  # whose trials count where overfitting is judged
+    for name in ("factors.json", "selections", study):
         if (asked.home / name).is_dir():
             shutil.copytree(asked.home / name, home / name)
         elif (asked.home / name).is_file():

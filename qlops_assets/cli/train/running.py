@@ -31,44 +31,79 @@ def run_training(
     Raises:
         QlopsError: the recipe cannot be used, or the training failed; the registry says why.
     """
+    settings, notes = asked_settings(shell, model, file, changes)
+    document = {**train_version(shell, settings), "notes": notes}
+    shell.emit(document, lambda out: render_version(out, document))
+
+
+def asked_settings(
+    shell: Shell, model: str | None, file: Path | None, changes: Sequence[str]
+) -> tuple[Settings, list[str]]:
+    """Return the settings of what is asked for, and what of a recipe was not taken over.
+
+    Raises:
+        QlopsError: the home has no features, or the recipe cannot be used.
+    """
+    from qlops_assets.training.recipes import read_spec
+
+    require_feature_table(shell.settings)
+    settings, notes = read_spec(shell.settings, file) if file else (shell.settings, [])
+    settings = with_changes(settings, model, changes)
+    for note in notes:
+        shell.log().print(f"[yellow]{note}[/yellow]")
+    return settings, notes
+
+
+def train_version(shell: Shell, settings: Settings) -> dict[str, Any]:
+    """Train the version that settings name, unless it was; return what is known of it.
+
+    Raises:
+        QlopsError: the training failed; the registry says why.
+    """
     from qlops_assets.defs.automation import TRAINING_JOB
-    from qlops_assets.features.store import FeatureStore
     from qlops_assets.registry.registry import Registry
     from qlops_assets.registry.states import ModelEvent, next_state
-    from qlops_assets.training.recipes import keep_recipe, read_spec
+    from qlops_assets.training.recipes import keep_recipe
     from qlops_assets.training.spec import training_spec
 
-    if FeatureStore(shell.settings).latest() is None:
-        accepted = "run `qlops demo` once, or `qlops up` and `qlops features refresh`"
-        raise DatasetMissingError("feature_table", [], accepted)
-    settings, notes = read_spec(shell.settings, file) if file else (shell.settings, [])
-    settings = _changed(settings, model, changes)
-    log = shell.log()
-    for note in notes:
-        log.print(f"[yellow]{note}[/yellow]")
     version, started = training_spec(settings).version, time.monotonic()
     registry = Registry(shell.journal)
     is_new = next_state(registry.state(version), ModelEvent.STARTED) is not None
     if is_new:
-        log.print(f"training {version}", markup=False)
+        shell.log().print(f"training {version}", markup=False)
         with alone(shell.settings.home), progress_shown(shell):
             keep_recipe(settings, version)
             runs = Runs(settings)
             runs.add_model_version(version)
             runs.run(TRAINING_JOB, partition=version)
-    card = registry.card(version)
-    document = {
-        **card.to_json(),
-        "notes": notes,
+    return {
+        **registry.card(version).to_json(),
         "trained_now": is_new,
         "report": str(settings.models / version / "report.html"),
         "wall_s": round(time.monotonic() - started, 1),
     }
-    shell.emit(document, lambda out: _render(out, document))
 
 
-def _changed(settings: Settings, model: str | None, changes: Sequence[str]) -> Settings:
-    """Return settings with another model and other keys; its parameters are then its own."""
+def require_feature_table(settings: Settings) -> None:
+    """Refuse a home without features.
+
+    Raises:
+        DatasetMissingError: it has none.
+    """
+    from qlops_assets.features.store import FeatureStore
+
+    if FeatureStore(settings).latest() is None:
+        accepted = "run `qlops demo` once, or `qlops up` and `qlops features refresh`"
+        raise DatasetMissingError("feature_table", [], accepted)
+
+
+def with_changes(settings: Settings, model: str | None, changes: Sequence[str]) -> Settings:
+    """Return settings with another model and other keys; its parameters are then its own.
+
+    Raises:
+        click.BadParameter: a change is not ``KEY=VALUE``.
+        SettingsError: a key is unknown, or a value of the wrong type.
+    """
     from qlops_assets.training.recipes import recipe_of, with_sections
 
     training = recipe_of(settings)["training"]
@@ -100,7 +135,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _render(out: Any, document: Mapping[str, Any]) -> None:
+def render_version(out: Any, document: Mapping[str, Any]) -> None:
+    """Print what came of a training."""
     if not document["trained_now"]:
         out.print(f"{document['model_version']} was trained before and is {document['state']}")
     metrics = document.get("metrics") or {}

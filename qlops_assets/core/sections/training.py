@@ -35,6 +35,8 @@ class TrainingSettings:
         region: ``cn`` or ``us``: costs, limits, trade unit, days per year.
         min_rank_ic: Test Rank IC below which a model is rejected.
         min_days: Fewest trading days with which a training starts.
+        study: The tuning study that chose ``parameters``; its trials count against the model where
+            overfitting is judged.
     """
 
     model: str = "lightgbm"
@@ -60,3 +62,4 @@ class TrainingSettings:
     region: str = "cn"
     min_rank_ic: float = 0.0
     min_days: int = 250
+    study: str | None = None

@@ -2,7 +2,8 @@
 
 Everything about the version ``V`` is on the topic ``training/V``. Events that a training writes:
 ``started`` and ``finished`` of each step (an asset), ``progress`` of every iteration, ``failed``,
-``cancelled``. What somebody else writes: ``cancel_requested``. ``history.py`` folds them.
+``cancelled``, and ``recording_failed`` where MLflow could not be told. What somebody else writes:
+``cancel_requested``. ``history.py`` folds them.
 
 May import: the rest of ``core``. To add a fact to each report, write it in ``progress.py`` and read
 it in ``history.py``.

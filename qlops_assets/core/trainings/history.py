@@ -28,6 +28,7 @@ class StepRun:
         listens_after: Requests to cancel after this ``seq`` are meant for it.
         ended_at: None while it runs, and for ever where its process was killed.
         outcome: ``finished``, ``failed``, ``cancelled``; None while it runs.
+        run_id: Dagster's run.
     """
 
     name: str
@@ -35,6 +36,7 @@ class StepRun:
     listens_after: int
     ended_at: datetime | None = None
     outcome: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class Attempt:
     failure: Mapping[str, Any] | None = None
     request: Event | None = None
     cancelled: Event | None = None
+    recording_error: str | None = None
 
     @property
     def run(self) -> StepRun | None:
@@ -184,6 +187,7 @@ class TrainingHistory:
             words.FINISHED: self._ended,
             words.FAILED: self._ended,
             words.CANCELLED: self._ended,
+            words.RECORDING_FAILED: self._unrecorded,
         }
         if taker := takers.get(event.kind):
             taker(event)
@@ -205,8 +209,8 @@ class TrainingHistory:
         after = before.listens_after if before and goes_on else event.seq
         if attempt.stages:  # a step that was killed was not heard of after its last report
             _close_stage(attempt, attempt.stages[-1].last_at)
-        attempt.runs.append(StepRun(name, event.at, after))
-        attempt.failure = attempt.cancelled = None
+        attempt.runs.append(StepRun(name, event.at, after, run_id=event.data.get("run_id")))
+        attempt.failure = attempt.cancelled = attempt.recording_error = None
 
     def _progress(self, event: Event) -> None:
         attempt, data = self._of(event), event.data
@@ -235,6 +239,9 @@ class TrainingHistory:
             attempt.failure = event.data.get("failure")
         if event.kind == words.CANCELLED:
             attempt.cancelled = event
+
+    def _unrecorded(self, event: Event) -> None:
+        self._of(event).recording_error = str(event.data.get("error"))
 
 
 def _close_stage(attempt: Attempt, at: datetime) -> None:

@@ -14,6 +14,7 @@ PROGRESS: Final = "progress"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 CANCEL_REQUESTED: Final = "cancel_requested"
+RECORDING_FAILED: Final = "recording_failed"
 
 
 def topic_of(version: str) -> str:

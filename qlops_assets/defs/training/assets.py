@@ -15,7 +15,7 @@ from qlops_assets.registry.states import ModelEvent
 GROUP = "training"
 OWNERS = ["team:quant-research"]
 # A training that starts, or is evaluated, leaves behind what became of the attempt before.
-NO_TROUBLE = {"failure": None, "cancelled": None}
+NO_TROUBLE = {"failure": None, "cancelled": None, "mlflow_run": None, "mlflow_experiment": None}
 EVERYTHING = dg.AllPartitionMapping()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import dagster as dg
 
 from qlops_assets.core.atomic import read_json
+from qlops_assets.core.clock import SystemClock
 from qlops_assets.core.errors import QlopsError, TrainingCancelledError
 from qlops_assets.core.settings import Settings
 from qlops_assets.core.trainings import words
@@ -53,17 +54,19 @@ def training_step(context: dg.AssetExecutionContext, platform: Platform) -> Iter
 
     Its progress is in the journal, it can be cancelled and gives signs of life. However it ends, a
     record says so on the version's topic; a failure is in the registry's card as well, where the
-    version can still fail.
+    version can still fail. A training that ended by it is then recorded in MLflow.
 
     Raises:
         dagster.Failure: in place of every error, with the record of the failure as metadata.
     """
     version = context.partition_key
-    record = _Record(platform, version, context.asset_key.to_user_string())
+    record = _Record(platform, version, context.asset_key.to_user_string(), context.log)
     with step(context, platform, {"model_version": version}, record.failed) as running:
         progress = record.begin(context.run_id)
         yield TrainingStep(version, running, progress)
         progress.end(words.FINISHED, {})
+        if record.step_name == words.MODEL_EVALUATION:
+            running.facts.update(record.in_mlflow())
 
 
 @dataclass
@@ -71,7 +74,9 @@ class _Record:
     platform: Platform
     version: str
     step_name: str
+    log: dg.DagsterLogManager
     progress: TrainingProgress | None = None
+    is_recorded: bool = False
 
     def begin(self, run_id: str) -> TrainingProgress:
         self.progress = TrainingProgress(
@@ -102,7 +107,7 @@ class _Record:
         )
         self._advance(ModelEvent.FAILED, failure["message"], {"failure": failure})
         self.progress.end(words.FAILED, {"failure": failure})
-        return _shown(failure)
+        return {**_shown(failure), **self.in_mlflow()}
 
     def _cancelled(
         self, error: TrainingCancelledError, progress: TrainingProgress
@@ -111,7 +116,29 @@ class _Record:
         told = {"attempt": progress.attempt, **about}
         self._advance(ModelEvent.CANCELLED, str(error), {"cancelled": told, "failure": None})
         progress.end(words.CANCELLED, about)
-        return {f"cancelled_{name}": value for name, value in about.items()}
+        shown = {f"cancelled_{name}": value for name, value in about.items()}
+        return {**shown, **self.in_mlflow()}
+
+    def in_mlflow(self) -> dict[str, str]:
+        """Record the attempt, which has ended, in MLflow; return the metadata that says where.
+
+        Journal and registry have been told by now. Where MLflow cannot be, the version stays what
+        it is, and the event, the warning and the metadata say why.
+        """
+        if self.is_recorded or not self.platform.settings.recorder.enabled:
+            return {}
+        from qlops_assets.training.recording.attempt import record_newest
+
+        self.is_recorded = True
+        settings, journal = self.platform.settings, self.platform.journal
+        now = SystemClock().now()
+        try:
+            return record_newest(settings, journal, self.version, by=ACTOR, now=now).facts()
+        except QlopsError as error:
+            about = {"error": str(error), "kind": type(error).__name__}
+            journal.append(words.topic_of(self.version), words.RECORDING_FAILED, about)
+            self.log.warning(str(error))
+            return {"mlflow_error": str(error)}
 
     def _advance(self, event: ModelEvent, why: str, facts: Mapping[str, Any]) -> None:
         """Advance the registry; of a version that is past training only the journal tells."""

@@ -13,12 +13,14 @@ const kept = (root, key) => root.querySelector(`[data-keep="${CSS.escape(key)}"]
 
 export class FreshPage {
   // root: an element with an id whose parts (cards and head) have ids; views(host): starts what lives
-  // in a data-keep host and returns it: { refreshed()?, close()? }; delayAfter(event): ms until the
-  // page is fetched again, null where the event changes nothing; every(): ms until it is fetched anyway.
+  // in a data-keep host and returns it: { refreshed(fresh)?, close()? }, where fresh is the host as it
+  // is served now, if its part changed; delayAfter(event): ms until the page is fetched again, null
+  // where the event changes nothing; every(): ms until it is fetched anyway.
   constructor(root, { views = () => ({}), delayAfter, every }) {
     Object.assign(this, { root, views, delayAfter, every });
     this.served = new Map(); // each part's HTML as the server wrote it
     this.mounted = new Map(); // data-keep -> what runs in it
+    this.replaced = new Map(); // data-keep -> what was served in its place
     this.busy = this.again = false;
     this.due = Infinity;
     for (const part of parts(root)) this.served.set(part.id, part.outerHTML);
@@ -109,7 +111,9 @@ export class FreshPage {
   carryOver(fresh) {
     for (const place of fresh.querySelectorAll("[data-keep]")) {
       const living = kept(this.root, place.dataset.keep);
-      if (living) place.replaceWith(living);
+      if (!living) continue;
+      place.replaceWith(living);
+      this.replaced.set(place.dataset.keep, place);
     }
   }
 
@@ -125,12 +129,13 @@ export class FreshPage {
     }
     for (const [key, view] of this.mounted) {
       if (kept(this.root, key)) {
-        view.refreshed?.();
+        view.refreshed?.(this.replaced.get(key));
         continue;
       }
       view.close?.();
       this.mounted.delete(key);
     }
+    this.replaced.clear();
     writeTimes(this.root);
   }
 }

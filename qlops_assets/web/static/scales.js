@@ -50,6 +50,15 @@ export const decimal = (value, digits = 4) =>
 export const count = (value) =>
   Number.isFinite(value) ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : "–";
 
+// A parameter's value with three digits that count; what is no number as it is.
+export function compact(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
+  const size = Math.abs(value);
+  if (size >= 999.5 || Number.isInteger(value)) return minus(value.toFixed(0));
+  return minus(size >= 1e-4 ? String(Number(value.toPrecision(3))) : value.toExponential(2));
+}
+
 export const memory = (mb) =>
   Number.isFinite(mb) ? (mb < 999.5 ? `${Math.round(mb)} MB` : `${(mb / 1000).toFixed(1)} GB`) : "–";
 

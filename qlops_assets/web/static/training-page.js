@@ -1,5 +1,6 @@
 // The page of one training: live while it runs, and the question before it is cancelled.
 
+import { askBeforeCancel } from "./cancel-dialog.js";
 import { FreshPage } from "./fresh.js";
 import { LearningCurves } from "./training.js";
 
@@ -22,33 +23,8 @@ const page = new FreshPage(root, {
   },
 });
 
-const dialog = document.getElementById("cancel-dialog");
-const problem = dialog.querySelector("[role=alert]");
-
-document.addEventListener("click", ({ target }) => {
-  const button = target.closest("[data-cancel]");
-  if (!button) return;
-  problem.textContent = "";
-  dialog.dataset.attempt = button.dataset.cancel;
-  dialog.showModal();
-});
-
-dialog.querySelector("form").addEventListener("submit", async (event) => {
-  if (event.submitter?.value !== "cancel") return; // it goes on
-  event.preventDefault();
-  event.submitter.disabled = true;
-  try {
-    const response = await fetch(`/api/trainings/${encodeURIComponent(version)}/cancel`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ attempt: Number(dialog.dataset.attempt), why: dialog.querySelector("input").value }),
-    });
-    if (response.ok) dialog.close();
-    else problem.textContent = (await response.json()).error;
-  } catch {
-    problem.textContent = "The console does not answer; try again.";
-  } finally {
-    event.submitter.disabled = false;
-    page.soon();
-  }
+askBeforeCancel({
+  address: `/api/trainings/${encodeURIComponent(version)}/cancel`,
+  body: (button) => ({ attempt: Number(button.dataset.cancel) }),
+  after: () => page.soon(),
 });

@@ -1,6 +1,5 @@
 """The pages of trainings, the same as JSON, and the request to stop one."""
 
-import getpass
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qlops_assets.core.errors import NothingToCancelError
 from qlops_assets.core.trainings.status import request_cancel
 from qlops_assets.registry.registry import Registry
-from qlops_assets.web.console import Console, console_of
+from qlops_assets.web.console import Console, console_of, operator_name
 from qlops_assets.web.documents import BrowserJSON
 from qlops_assets.web.training.view import Trainings
 
@@ -62,7 +61,7 @@ def cancel_training(request: Request, version: str, body: CancelBody) -> Browser
             console.journal,
             console.settings.models,
             version,
-            by=_operator(),
+            by=operator_name(),
             why=body.why.strip(),
             attempt=body.attempt,
             clock=console.clock,
@@ -91,11 +90,3 @@ def _document(console: Console, version: str, attempt: int | None) -> dict[str, 
 def _trainings(console: Console, histories: Any) -> Trainings:
     cards = {card.version: card for card in Registry(console.journal).cards()}
     return Trainings(console.settings, cards, histories, console.clock.now())
-
-
-def _operator() -> str:
-    """Return whom a request from the console is put down to: nobody signs in to it."""
-    try:
-        return f"{getpass.getuser()} at the console"
-    except (KeyError, OSError):  # a container's user without a name
-        return "the console"

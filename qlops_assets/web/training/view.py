@@ -70,6 +70,7 @@ class Trainings:
             "timeline": timeline(attempt, self._end(version, attempt)) if attempt else [],
             "task": facts.get("task"),
             "dagster_run": facts.get("dagster_run"),
+            **_in_mlflow(attempt, facts),
         }
 
     def _line(self, version: str) -> dict[str, Any]:
@@ -144,6 +145,17 @@ class Trainings:
         if attempt is None or self._status(version, attempt) in WORKING:
             return self.now
         return self._heard(version, attempt)
+
+
+def _in_mlflow(attempt: Attempt | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the training is recorded, or why it could not be."""
+    error = attempt.recording_error if attempt else None
+    run = facts.get("mlflow_run")
+    return {
+        "mlflow_run": run,
+        "mlflow_experiment": facts.get("mlflow_experiment"),
+        "recording_error": None if run else error,
+    }
 
 
 def _best(attempt: Attempt) -> dict[str, Any] | None:

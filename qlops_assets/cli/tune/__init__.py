@@ -1,0 +1,1 @@
+"""``qlops tune``: studies of a model's parameters."""

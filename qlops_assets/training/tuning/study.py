@@ -1,0 +1,156 @@
+"""A study from its start, or from where it was left, to its end."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from qlops_assets.core.errors import LockedError, StudyCancelledError, TrainingError
+from qlops_assets.core.journal import Journal
+from qlops_assets.core.locks import locked
+from qlops_assets.core.settings import Settings
+from qlops_assets.core.studies import words
+from qlops_assets.core.studies.history import StudyHistory
+from qlops_assets.features.current import current_version
+from qlops_assets.lake.qlib_bin import build_provider
+from qlops_assets.models.qlib_session import qlib_session
+from qlops_assets.training.frame import (
+    compute_labels,
+    qlib_frame,
+    require_label,
+    training_rows,
+)
+from qlops_assets.training.spec import available_cores
+from qlops_assets.training.tuning.decisions import Decisions
+from qlops_assets.training.tuning.messages import Setup
+from qlops_assets.training.tuning.record import StudyRecord
+from qlops_assets.training.tuning.search import ParameterSearch
+from qlops_assets.training.tuning.shared_data import (
+    is_written,
+    remove_shared,
+    rows_of_folds,
+    write_shared,
+)
+from qlops_assets.training.tuning.specification import (
+    StudySpec,
+    require_study,
+    study_folder,
+    with_study,
+)
+from qlops_assets.training.tuning.team import team_of
+
+DATA: Final = "data"
+_LOCK: Final = "study.lock"
+
+
+def run_study(settings: Settings, study: str, journal: Journal, *, trials: int) -> StudyHistory:
+    """Run a study until it has as many trials as asked for; go on where it was left.
+
+    Args:
+        settings: Of the home; ``[tuning] jobs`` says how many trials run at a time.
+        study: Its name; :func:`keep_study` has kept what it was asked for with.
+        journal: Of the home.
+        trials: How many it is to have, those that it has included.
+
+    Returns:
+        What is known of it then.
+
+    Raises:
+        TrainingError: the lake is no longer what the study was named after, another process works
+            on it, all trials fail, or a worker cannot be kept alive.
+        StudyCancelledError: somebody asked for it to stop.
+    """
+    settings = with_study(settings, study)
+    spec = require_study(settings, study)
+    require_label(settings.training)
+    folder = study_folder(settings, study)
+    try:
+        with locked(folder / _LOCK, timeout_s=0.0):
+            known = StudyHistory(journal.read_all(words.topic_of(study)))
+            if len(known.ended) >= trials and known.outcome == words.FINISHED:
+                return known
+            return _run(settings, spec, journal, max(trials, len(known.ended)))
+    except LockedError as error:
+        raise TrainingError(f"study {study!r}: another process works on it") from error
+
+
+def _run(settings: Settings, spec: StudySpec, journal: Journal, trials: int) -> StudyHistory:
+    jobs = min(settings.tuning.jobs or available_cores(), trials)
+    threads = max(1, available_cores() // jobs)
+    about = {**spec.to_json(), "trials": trials, "jobs": jobs, "threads": threads}
+    record = StudyRecord(journal, settings, spec.name, about)
+    try:
+        provider = _prepare(settings, spec, record)
+        setup = _setup(settings, spec, provider, threads)
+        search = ParameterSearch(
+            spec.space, seed=spec.seed, startup=spec.startup, pruning=spec.pruning
+        )
+        with team_of(setup, jobs=jobs) as team:
+            Decisions(record, search, team, setup, trials=trials).run()
+    except StudyCancelledError as error:
+        record.end(words.CANCELLED, by=error.by, why=error.why)
+        raise
+    except BaseException as error:  # also Ctrl-C: nobody works on it any more
+        record.end(words.FAILED, error=str(error) or type(error).__name__)
+        raise
+    remove_shared(study_folder(settings, spec.name) / DATA)
+    record.end(words.FINISHED, **_found(record.history))
+    return record.history
+
+
+def _prepare(settings: Settings, spec: StudySpec, record: StudyRecord) -> Path:
+    """Make the data of the folds, where it is not there; return Qlib's provider."""
+    provider = build_provider(settings)
+    folder = study_folder(settings, spec.name) / DATA
+    if is_written(folder):
+        return provider
+    record.report("load", 0, None)
+    names = spec.training.feature_names
+    labels = compute_labels(settings, spec.training.label, record)
+    rows = training_rows(settings, current_version(settings, names), labels, names)
+    rows = rows_of_folds(rows, spec.folds)
+    record.report("processors", 0, None)
+    with qlib_session(provider, region=settings.training.region):
+        write_shared(folder, qlib_frame(rows), spec.folds, spec.training.processors)
+    return provider
+
+
+def _setup(settings: Settings, spec: StudySpec, provider: Path, threads: int) -> Setup:
+    training = settings.training
+    return Setup(
+        study=str(study_folder(settings, spec.name)),
+        provider=str(provider),
+        region=training.region,
+        model=training.model,
+        parameters=dict(training.parameters),
+        seed=training.seed,
+        threads=threads,
+        rounds=training.rounds,
+        early_stopping_rounds=training.early_stopping_rounds,
+        folds=spec.folds,
+    )
+
+
+def _found(history: StudyHistory) -> dict[str, Any]:
+    best = history.best
+    counts = (words.COMPLETE, words.PRUNED, words.FAILED)
+    return {
+        **{name: history.count(name) for name in counts},
+        "best_trial": best.number if best else None,
+        "best_value": best.value if best else None,
+        "best_parameters": dict(best.parameters) if best else {},
+    }
+
+
+def tuned(settings: Settings, study: str, history: StudyHistory) -> Settings:
+    """Return the settings of the training that a study found to be the best.
+
+    Raises:
+        TrainingError: none of its trials is complete.
+    """
+    best = history.best
+    if best is None:
+        raise TrainingError(f"study {study!r}: no trial is complete; there is no best one")
+    settings = with_study(settings, study)
+    parameters = {**settings.training.parameters, **best.parameters}
+    training = replace(settings.training, parameters=parameters, study=study)
+    return replace(settings, training=training)

@@ -1,0 +1,28 @@
+// The page of one study: live while it runs, and the question before it is cancelled.
+
+import { askBeforeCancel } from "./cancel-dialog.js";
+import { FreshPage } from "./fresh.js";
+import { HistoryChart } from "./study-history.js";
+import { ParallelChart } from "./study-parallel.js";
+import { TrialTable } from "./study-table.js";
+import { Study } from "./study.js";
+
+const WORKING_MS = 5000; // a study that was killed says nothing
+const REFRESH_MS = 20_000;
+const VIEWS = { history: HistoryChart, parallel: ParallelChart, trials: TrialTable };
+
+const root = document.getElementById("study-page");
+const name = root.dataset.study;
+const study = new Study(name);
+
+const page = new FreshPage(root, {
+  views: (host) => new VIEWS[host.dataset.view](host, study),
+  every: () => (root.querySelector("[data-working]") ? WORKING_MS : REFRESH_MS),
+  delayAfter: ({ kind, topic }, settle) => {
+    if (topic.startsWith("model/")) return settle;
+    if (topic !== `study/${name}`) return null;
+    return kind === "trial_progress" ? null : settle; // iterations are written by the table itself
+  },
+});
+
+askBeforeCancel({ address: `/api/studies/${encodeURIComponent(name)}/cancel`, after: () => page.soon() });

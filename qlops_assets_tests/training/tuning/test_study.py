@@ -1,0 +1,297 @@
+import random
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from qlops_assets.core.errors import StudyCancelledError, TrainingError
+from qlops_assets.core.journal import Journal
+from qlops_assets.core.settings import Settings
+from qlops_assets.core.studies import words
+from qlops_assets.core.studies.history import StudyHistory
+from qlops_assets.core.studies.status import request_cancel, study_status
+from qlops_assets.training.tuning.specification import study_folder, study_spec
+from qlops_assets.training.tuning.study import DATA, run_study, tuned
+from qlops_assets.training.tuning.trials import trials_of
+from qlops_assets_tests.support.study_process import (
+    history_of,
+    kept,
+    study_process,
+    tuning_settings,
+)
+from qlops_assets_tests.support.waiting import wait_for
+
+
+def run(settings: Settings, trials: int) -> tuple[str, StudyHistory]:
+    study = kept(settings)
+    return study, run_study(settings, study, Journal(settings.journal_url), trials=trials)
+
+
+def told(history: StudyHistory) -> list[tuple[object, ...]]:
+    return [(t.number, dict(t.parameters), t.state, t.value) for t in history.ended]
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_a_study_judges_every_trial_by_all_folds_and_begins_with_the_recipe(
+    own_market: Settings,
+) -> None:
+    settings = tuning_settings(own_market)
+    study, history = run(settings, 4)
+    assert [trial.state for trial in history.ended] == [words.COMPLETE] * 4
+    assert history.trials[0].is_baseline
+    assert history.trials[0].parameters == {}
+    for trial in history.ended:
+        assert sorted(trial.folds) == [0, 1]
+        assert trial.value == pytest.approx(np.mean(trial.rank_ics))
+    values = [trial.value for trial in history.ended]
+    assert history.best is not None
+    assert history.best.value == max(values)
+    assert set(history.importance) == set(study_spec(settings).space)
+    assert sum(history.importance.values()) == pytest.approx(1.0, abs=1e-4)
+    assert history.outcome == words.FINISHED
+    assert not (study_folder(settings, study) / DATA).exists()  # gigabytes on a real market
+
+
+def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(own_market: Settings) -> None:
+    """The same through Qlib's dataset as any training has it, in one process, from the lake."""
+    from qlops_assets.core.columns import DATE
+    from qlops_assets.core.progress import Unreported
+    from qlops_assets.features.current import current_version
+    from qlops_assets.lake.qlib_bin import build_provider
+    from qlops_assets.models.qlib_session import qlib_session
+    from qlops_assets.training.frame import (
+        compute_labels,
+        qlib_dataset,
+        qlib_frame,
+        training_rows,
+    )
+    from qlops_assets.training.metrics import qlib_series
+    from qlops_assets.training.segments import Segments
+    from qlops_assets.training.spec import trainer_of
+
+    settings = tuning_settings(own_market, jobs=1)
+    _, history = run(settings, 2)
+    trial, spec = history.trials[1], study_spec(settings)
+    fold = spec.folds[1]
+    training = replace(
+        settings.training,
+        parameters={**settings.training.parameters, **trial.parameters},
+        threads=history.about["threads"],
+    )
+    labels = compute_labels(settings, spec.training.label, Unreported())
+    names = spec.training.feature_names
+    rows = training_rows(settings, current_version(settings, names), labels, names)
+    with qlib_session(build_provider(settings)):
+        from qlib.contrib.eva.alpha import calc_ic
+
+        segments = Segments(fold.train, fold.valid, fold.valid)
+        dataset = qlib_dataset(qlib_frame(rows), segments, spec.training.processors)
+        trainer = trainer_of(replace(settings, training=training))
+        fitted = trainer.fit(dataset, Unreported())
+        scores = trainer.predict(fitted, dataset, "valid").sort_index()
+        inside = rows.filter(rows.get_column(DATE).is_between(*fold.valid))
+        _, label = qlib_series(inside.with_columns(score=0.0))
+        _, rank_ic = calc_ic(scores, label.reindex(scores.index))
+    assert trial.folds[1]["rank_ic"] == pytest.approx(float(rank_ic.mean()), abs=1e-12)
+    assert trial.folds[1]["best_iteration"] == fitted.best_iteration
+
+
+def test_a_study_that_is_killed_at_random_moments_has_every_trial_once(
+    own_market: Settings,
+) -> None:
+    settings = tuning_settings(own_market)
+    moments, study, trials = random.Random(3), kept(settings), 6
+    for _ in range(3):
+        with study_process(settings, trials) as process:
+            before = len(history_of(settings, study).ended)
+            wait_for(
+                lambda: (
+                    any(t.last for t in history_of(settings, study).interrupted)
+                    and len(history_of(settings, study).ended) > before
+                ),
+                120.0,
+            )
+            time.sleep(moments.uniform(0.0, 0.5))  # somewhere in a fit
+            workers = workers_of(process.pid)
+            process.kill()
+            process.wait()
+        wait_for(lambda: not any(w.is_running() for w in workers), 30.0)
+        if len(history_of(settings, study).ended) >= trials:
+            break
+    _, history = run(settings, trials)
+    assert [(t.number, t.state) for t in history.ended] == [
+        (number, words.COMPLETE) for number in range(trials)
+    ]
+    assert len({str(t.searched) for t in history.ended}) == trials
+    ends = [
+        event.data["trial"]
+        for event in Journal(settings.journal_url).read_all(words.topic_of(study))
+        if event.kind == words.TRIAL_ENDED
+    ]
+    assert sorted(ends) == list(range(trials))  # and none ended twice
+    # What follows from the seed and from what had ended is what one that was never killed found.
+    assert sum(trial.starts for trial in history.ended) > trials
+
+
+def test_a_finished_study_goes_on_when_it_is_asked_for_more(own_market: Settings) -> None:
+    settings = tuning_settings(own_market, jobs=1)
+    study, first = run(settings, 2)
+    _, again = run(settings, 2)
+    assert told(again) == told(first)
+    assert history_of(settings, study).starts == 1  # nothing was left to do
+    _, more = run(settings, 3)
+    assert told(more)[:2] == told(first)
+    assert len(more.ended) == 3
+
+
+def test_what_one_worker_finds_follows_from_the_seed_alone(
+    own_market: Settings, tmp_path: object
+) -> None:
+    settings = tuning_settings(own_market, jobs=1)
+    study, first = run(settings, 5)
+    journal = Journal(settings.journal_url)
+    half = StudyHistory(
+        event
+        for event in journal.read_all(words.topic_of(study))
+        if event.data.get("trial") not in (3, 4) and event.kind != words.FINISHED
+    )
+    from qlops_assets.training.tuning.search import ParameterSearch
+
+    spec = study_spec(settings)
+    search = ParameterSearch(spec.space, seed=spec.seed, startup=spec.startup, pruning=False)
+    search.restore(half.ended)
+    assert search.suggest(3)[0] == first.trials[3].parameters
+
+
+def test_a_worker_that_is_killed_costs_no_trial(own_market: Settings) -> None:
+    settings = tuning_settings(own_market)
+    study = kept(settings)
+    with study_process(settings, 4) as process:
+        wait_for(lambda: any(t.last for t in history_of(settings, study).interrupted), 120.0)
+        workers_of(process.pid)[0].kill()
+        assert process.wait(timeout=240) == 0
+    history = history_of(settings, study)
+    assert [trial.state for trial in history.ended] == [words.COMPLETE] * 4
+    lost = Journal(settings.journal_url).read_all(words.topic_of(study))
+    assert any(event.kind == words.TRIAL_LOST for event in lost)
+
+
+def test_a_study_stops_when_it_is_asked_to_and_goes_on_later(own_market: Settings) -> None:
+    settings = tuning_settings(own_market)
+    study = kept(settings)
+    journal = Journal(settings.journal_url)
+    with study_process(settings, 50) as process:
+        wait_for(lambda: len(history_of(settings, study).ended) >= 1, 120.0)
+        status = study_status(history_of(settings, study), settings.studies, study, _now(journal))
+        assert status == "running"
+        request_cancel(journal, settings.studies, study, by="ann", why="lunch")
+        assert process.wait(timeout=60) == 1
+    history = history_of(settings, study)
+    assert history.outcome == words.CANCELLED
+    assert history.end == {"by": "ann", "why": "lunch"}
+    ended = len(history.ended)
+    _, more = run(settings, ended + 1)
+    assert len(more.ended) == ended + 1
+
+
+def _now(journal: Journal) -> object:
+    return journal._clock.now()
+
+
+def test_a_killed_study_is_dead_and_says_so(own_market: Settings) -> None:
+    settings = tuning_settings(own_market)
+    study = kept(settings)
+    with study_process(settings, 50) as process:
+        wait_for(lambda: bool(history_of(settings, study).trials), 120.0)
+        process.kill()
+        process.wait()
+    history, now = history_of(settings, study), _now(Journal(settings.journal_url))
+    assert study_status(history, settings.studies, study, now) == "dead"
+    with pytest.raises(TrainingError, match="it is dead; only one that runs"):
+        request_cancel(Journal(settings.journal_url), settings.studies, study, by="ann", why="")
+
+
+def test_pruning_ends_trials_that_are_worse_than_the_others(own_market: Settings) -> None:
+    settings = tuning_settings(own_market, pruning=True, startup_trials=2, jobs=1, folds=3)
+    _, history = run(settings, 8)
+    pruned = [trial for trial in history.ended if trial.state == words.PRUNED]
+    assert pruned
+    for trial in pruned:
+        others = [
+            np.mean(o.rank_ics[: len(trial.folds)])
+            for o in history.ended
+            if o.state == words.COMPLETE and o.number < trial.number
+        ]
+        assert np.mean(trial.rank_ics) < np.median(others)
+        assert len(trial.folds) < 3
+
+
+def test_a_study_whose_trials_all_fail_ends_and_says_why(own_market: Settings) -> None:
+    hopeless = {"lambda_l1": [1e6, 2e6, 3e6, 4e6, 5e6]}  # one leaf: all scores are the same
+    settings = tuning_settings(own_market, space=hopeless)
+    settings = replace(settings, training=replace(settings.training, parameters={"lambda_l1": 1e7}))
+    with pytest.raises(TrainingError, match="trials failed; the last: its scores rank nothing"):
+        run(settings, 5)
+    history = history_of(settings, kept(settings))
+    assert history.outcome == words.FAILED
+    assert all(trial.state == words.FAILED for trial in history.ended)
+
+
+def test_two_processes_do_not_work_on_one_study(own_market: Settings) -> None:
+    settings = tuning_settings(own_market)
+    study = kept(settings)
+    with study_process(settings, 50):
+        wait_for(lambda: bool(history_of(settings, study).trials), 120.0)
+        with pytest.raises(TrainingError, match="another process works on it"):
+            run(settings, 2)
+
+
+def test_a_study_of_other_data_is_refused(own_market: Settings) -> None:
+    settings = tuning_settings(own_market)
+    study = kept(settings)
+    changed = replace(settings, universe=replace(settings.universe, name="all"))
+    with pytest.raises(TrainingError, match="is of other data or settings; what is here now is"):
+        run_study(changed, study, Journal(settings.journal_url), trials=2)
+
+
+def test_an_unknown_study_is_refused(own_market: Settings) -> None:
+    with pytest.raises(TrainingError, match="'nothing': there is none of that name"):
+        run_study(own_market, "nothing", Journal(own_market.journal_url), trials=2)
+
+
+def test_a_cancelled_study_is_told_in_one_sentence() -> None:
+    error = StudyCancelledError("s", by="ann", why="lunch", ended=3, trials=20)
+    assert str(error) == (
+        "study s cancelled by ann: lunch; 3 of 20 trials had ended and are kept: ask for it again "
+        "to go on"
+    )
+
+
+def test_the_best_trial_becomes_a_version_whose_trials_count(own_market: Settings) -> None:
+    from qlops_assets.core.progress import Unreported
+    from qlops_assets.training.evaluation import evaluate_model
+    from qlops_assets.training.fit import fit_model, prepare_training_set
+    from qlops_assets.training.recipes import keep_recipe
+    from qlops_assets.training.spec import training_spec
+
+    settings = tuning_settings(own_market)
+    study, history = run(settings, 4)
+    best = tuned(settings, study, history)
+    assert history.best is not None
+    assert best.training.parameters == settings.training.parameters | history.best.parameters
+    version = training_spec(best).version
+    assert version != training_spec(replace(best, training=replace(best.training, study=None)))
+    keep_recipe(best, version)
+    prepare_training_set(settings, version, Unreported())
+    fit_model(settings, version, Unreported())
+    evaluation = evaluate_model(settings, version, Unreported())
+    trials = trials_of(settings, study)
+    assert trials is not None
+    assert evaluation.evidence.trials == trials.count == 4
+    assert evaluation.evidence.choice is not None
+    assert evaluation.evidence.choice.trials == 4
