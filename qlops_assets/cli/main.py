@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "train": ("train.commands:train", "Train a model; trainings: cancel, recipe, export, rolling."),
     "tune": ("tune.commands:tune", "Search for a model's parameters; studies: list, show, cancel."),
-    "models": ("models:models", "Model versions: list, show, history, reproduce."),
+    "models": ("models:models", "Model versions: list, show, history, record, reproduce."),
     "deploy": ("deploy:deploy", "Bring a model version into an environment."),
     "approve": ("deploy:approve", "Approve a deployment that was asked for."),
 }

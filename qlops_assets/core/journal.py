@@ -149,13 +149,21 @@ class Journal:
             ).scalar()
         return None if seq is None else Event(int(seq), topic, kind, at, json.loads(body))
 
-    def read(self, topic: str = EVERYTHING, *, after: int = 0, limit: int = 1000) -> list[Event]:
+    def read(
+        self,
+        topic: str = EVERYTHING,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        leaving_out: str | None = None,
+    ) -> list[Event]:
         """Return events of a topic with ``seq`` above ``after``, oldest first.
 
         Args:
             topic: An exact topic, ``*`` for all, or a prefix such as ``model/*``.
             after: The last ``seq`` already seen.
             limit: At most this many; ask again with the last ``seq`` for more.
+            leaving_out: A kind of event that is not wanted.
         """
         from sqlalchemy import text
 
@@ -166,9 +174,9 @@ class Journal:
             where = "topic = :topic"
         query = (
             f"SELECT seq, topic, kind, at, data FROM events WHERE seq > :after AND {where} "
-            "ORDER BY seq LIMIT :limit"
+            "AND kind IS NOT :leaving_out ORDER BY seq LIMIT :limit"
         )
-        values = {"after": after, "limit": limit, "topic": value}
+        values = {"after": after, "limit": limit, "topic": value, "leaving_out": leaving_out}
         with self._connected().connect() as connection:
             return [_event(row) for row in connection.execute(text(query), values)]
 

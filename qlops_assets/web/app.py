@@ -63,7 +63,7 @@ def build_console(
         hub=EventHub(opened, limits or StreamLimits()),
         neighbours=Neighbours(followed, clock),
         trainings=Book(opened, training_words.PREFIX, TrainingHistory),
-        studies=Book(opened, study_words.PREFIX, StudyHistory),
+        studies=Book(opened, study_words.PREFIX, StudyHistory, passing=study_words.TRIAL_PROGRESS),
         templates=_templates(),
     )
     for router in (*(page.router for page in PAGES), *INTERFACES):

@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from qlops_assets.core.journal import Event, Journal
+
+_RECENT: Final = 5000
 
 
 class Fold(Protocol):
@@ -21,15 +23,25 @@ History = TypeVar("History", bound=Fold)
 class Book(Generic[History]):
     """Keeps the folds between requests; the journal stays the truth."""
 
-    def __init__(self, journal: Journal, prefix: str, begin: Callable[[], History]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        prefix: str,
+        begin: Callable[[], History],
+        *,
+        passing: str | None = None,
+    ) -> None:
         """Begin with nothing read.
 
         Args:
             journal: Of the home.
             prefix: Of the topics; what follows it names the thing.
             begin: Makes the fold of a thing of which nothing is known yet.
+            passing: A kind of event, of which there are very many, that says nothing any more once
+                others have followed; of those only the last few thousand events' are read.
         """
         self._journal, self._prefix, self._begin = journal, prefix, begin
+        self._passing = passing
         self._lock = threading.Lock()
         self._histories: dict[str, History] = {}
         self._seq = 0
@@ -45,7 +57,7 @@ class Book(Generic[History]):
             if end < self._seq:  # another journal: the home was made anew
                 self._histories.clear()
                 self._seq = 0
-            while page := self._journal.read(self._prefix + "*", after=self._seq):
+            while page := self._page(end):
                 for event in page:
                     name = event.topic.removeprefix(self._prefix)
                     if name not in self._histories:
@@ -53,3 +65,8 @@ class Book(Generic[History]):
                     self._histories[name].take(event)
                 self._seq = page[-1].seq
             yield end, self._histories
+
+    def _page(self, end: int) -> list[Event]:
+        is_old = self._seq < end - _RECENT
+        unread = self._passing if is_old else None
+        return self._journal.read(self._prefix + "*", after=self._seq, leaving_out=unread)

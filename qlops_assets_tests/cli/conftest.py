@@ -9,8 +9,9 @@ import pytest
 
 from qlops_assets.cli.main import main
 from qlops_assets_tests.support.market_fixtures import market, own_market, shared_folder
+from qlops_assets_tests.support.recorded import database
 
-__all__ = ["market", "own_market", "qlops", "shared_folder"]
+__all__ = ["database", "market", "own_market", "qlops", "shared_folder"]
 
 VARIABLES = ("QLOPS_HOME", "QLOPS_CONFIG", "QLOPS_DATABASE_URL", "QLOPS_LAKE_URL")
 

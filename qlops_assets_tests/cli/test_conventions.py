@@ -22,8 +22,9 @@ SUBCOMMANDS = {
     "factor": ["check", "list", "add", "remove", "report", "select"],
     "indicator": ["list", "show", "check"],
     "features": ["refresh", "status", "versions", "as-of", "compact", "untag"],
-    "models": ["list", "show", "history", "reproduce"],
+    "models": ["list", "show", "history", "record", "reproduce"],
     "train": ["cancel", "export", "recipe", "rolling"],
+    "tune": ["cancel", "list", "show"],
 }
 
 

@@ -89,6 +89,14 @@ def test_read_selects_by_topic_and_by_prefix(journal: Journal) -> None:
     assert topics("nothing") == []
 
 
+def test_kind_that_is_not_wanted_is_left_out_of_every_page(journal: Journal) -> None:
+    for kind in ("started", "progress", "progress", "finished", "progress"):
+        journal.append("work/a", kind, {})
+    assert [e.seq for e in journal.read("work/*", leaving_out="progress")] == [1, 4]
+    assert [e.seq for e in journal.read("work/a", after=1, limit=1, leaving_out="progress")] == [4]
+    assert len(journal.read()) == 5
+
+
 def test_pages_hold_every_event_once(journal: Journal) -> None:
     for number in range(25):
         journal.append("t", "k", {"number": number})

@@ -95,6 +95,7 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
         "training_set": {"feature_table", "bars"},
         "trained_model": {"training_set"},
         "model_evaluation": {"trained_model"},
+        "tuning_study": {"feature_table", "bars"},
         "deployment": {"model_evaluation"},
     }
 
@@ -102,7 +103,7 @@ def test_graph_leads_from_the_source_to_the_deployment(definitions: dg.Definitio
 def test_jobs_together_cover_every_asset(definitions: dg.Definitions) -> None:
     names = (
         *("refresh_bars", "refresh_factors", "refresh_custom_factors", "report_factors"),
-        *("train_model", "deploy_model", "prune_source_versions"),
+        *("train_model", "tune_model", "deploy_model", "prune_source_versions"),
         *("refresh_indicators", "refresh_features", "compact_feature_table"),
     )
     covered = [

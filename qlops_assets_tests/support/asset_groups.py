@@ -15,5 +15,6 @@ ASSET_GROUPS: Final = {
     "training_set": "training",
     "trained_model": "training",
     "model_evaluation": "training",
+    "tuning_study": "training",
     "deployment": "deployment",
 }

@@ -257,6 +257,27 @@ def test_cancelled_training_says_by_whom_and_how_far_it_was(
     assert "It had done fit 8 of 100" in text
 
 
+def test_run_in_mlflow_is_named_beside_dagsters_or_why_there_is_none(
+    client: TestClient, journal: Journal, begin: Begin
+) -> None:
+    fit(begin(), 8)
+    flushed(client, 8)
+    journal.append(f"training/{RUNNING}", "recording_failed", {"attempt": 1, "error": EVIL})
+    found = document(client)
+    assert (found["mlflow_run"], found["recording_error"]) == (None, EVIL)
+    page = client.get(f"/training/{RUNNING}").text
+    assert EVIL not in page
+    assert EVIL in Elements(page).text
+    facts = {"mlflow_run": "c0ffee" * 5, "mlflow_experiment": "my-bars-1a2b3c"}
+    Registry(journal).advance(RUNNING, ModelEvent.RECORDED, by="ann", why="", facts=facts)
+    found = document(client)
+    assert (found["mlflow_run"], found["recording_error"]) == ("c0ffee" * 5, None)
+    text = Elements(client.get(f"/training/{RUNNING}").text).text
+    assert "MLflow run c0ffeec0ffee" in text
+    assert "of my-bars-1a2b3c" in text
+    assert EVIL not in text
+
+
 def test_version_whose_training_set_alone_is_made_is_prepared(
     client: TestClient, begin: Begin
 ) -> None:

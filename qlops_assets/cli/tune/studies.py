@@ -101,19 +101,12 @@ def cancel(shell: Shell, study: str, by: str | None, why: str) -> None:
 
 
 def _render_list(out: Any, studies: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     if not studies:
         out.print("no study; `qlops tune --model lightgbm --trials 20` makes one")
-        return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("study", overflow="fold")
-    for heading in ("status", "trials", "best Rank IC", "the recipe's"):
-        table.add_column(heading, no_wrap=True)
     for one in studies:
-        figures = (_figure(one["best"]), _figure(one["baseline"]))
-        table.add_row(one["study"], one["status"], f"{one['ended']} of {one['trials']}", *figures)
-    out.print(table)
+        found = f"best Rank IC {_figure(one['best'])}, the recipe's {_figure(one['baseline'])}"
+        ended = f"{one['ended']} of {one['trials']} trials"
+        out.print(f"{one['study']}  {one['status']:<10}  {ended}  {found}", markup=False)
 
 
 def render_study(out: Any, document: Mapping[str, Any]) -> None:

@@ -135,7 +135,8 @@ class _Record:
         try:
             return record_newest(settings, journal, self.version, by=ACTOR, now=now).facts()
         except QlopsError as error:
-            about = {"error": str(error), "kind": type(error).__name__}
+            attempt = self.progress.attempt if self.progress else None
+            about = {"attempt": attempt, "error": str(error), "kind": type(error).__name__}
             journal.append(words.topic_of(self.version), words.RECORDING_FAILED, about)
             self.log.warning(str(error))
             return {"mlflow_error": str(error)}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "artifacts"
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
+_RUNNING: Final = "RUNNING"
 
 # Whose runs these are: another's that are in the database too are left alone.
 _OURS: Final = {"recorded_by": "qlops"}
@@ -75,8 +76,8 @@ class RunStore:
     def run(self, name: str, key: RunKey, *, began: datetime) -> Iterator[Any]:
         """Yield Qlib's recorder of a run; what was recorded of the same key is written into again.
 
-        Whoever is given it closes it, by :meth:`close`; where an exception comes before, it is
-        closed here, as killed.
+        Whoever is given it closes it, by :meth:`close`; where something came between, it is closed
+        here, as killed.
 
         Args:
             name: Of the experiment.
@@ -96,9 +97,9 @@ class RunStore:
         recorder = MLflowRecorder(experiment, self._settings.mlflow_url, mlflow_run=run)
         try:
             yield recorder
-        except BaseException:
-            self.client.set_terminated(recorder.id, KILLED)
-            raise
+        finally:
+            if self.client.get_run(recorder.id).info.status == _RUNNING:
+                self.client.set_terminated(recorder.id, KILLED)
 
     def log(
         self,
@@ -131,7 +132,7 @@ class RunStore:
         Whoever records holds the lock until its run is closed, so nobody works on these.
         """
         experiments = [one.experiment_id for one in self.client.search_experiments()]
-        where = f"attributes.status = 'RUNNING' and {_where(_OURS)}"
+        where = f"attributes.status = '{_RUNNING}' and {_where(_OURS)}"
         for run in self.client.search_runs(experiments, where):
             self.client.set_terminated(run.info.run_id, KILLED)
 

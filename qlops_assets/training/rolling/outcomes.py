@@ -107,7 +107,7 @@ class Observer:
         if card is not None and is_judged(card):
             return Found(Outcome.TRAINED, card=card)
         history = TrainingHistory(self.journal.read_all(words.topic_of(ask.version)))
-        if history.last is None or False:
+        if history.last is None or history.seq < ask.seq:
             return self._unheard(ask)
         status = training_status(ask.version, card, history, self.models, self.now)
         return self._heard(ask, history.last, status)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Final
 
 from qlops_assets.core.errors import StudyCancelledError
@@ -87,6 +88,22 @@ class StudyRecord:
             ended=len(self.history.ended),
             trials=self.history.target,
         )
+
+    def __enter__(self) -> "StudyRecord":
+        """Go on; whatever ends the block is written down."""
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Write how the block ended where it did not say so itself: also Ctrl-C ends a study."""
+        if isinstance(error, StudyCancelledError):
+            self.end(words.CANCELLED, by=error.by, why=error.why)
+        elif error is not None:
+            self.end(words.FAILED, error=str(error) or type(error).__name__)
 
     def end(self, kind: str, **facts: Any) -> None:
         """Write how this start ended, after everything that was said; it is over then."""

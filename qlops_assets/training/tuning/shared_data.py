@@ -104,16 +104,16 @@ class SharedData:
                 key: _read_frame(self._folder / place, key, self._about["features"])
                 for key in _KEYS
             }
-            self._handlers[place] = _handler_class()(frames)
+            self._handlers[place] = _frames_class()(frames)
         segments = {"train": fold.train, "valid": fold.valid}
         return FoldData(DatasetH(self._handlers[place], segments=segments), self._labels)
 
 
-def _handler_class() -> Any:
+def _frames_class() -> Any:
     from qlib.data.dataset.handler import DataHandlerLP
 
-    class MadeHandler(DataHandlerLP):  # type: ignore[misc]
-        """A handler whose data was processed elsewhere."""
+    class MadeFrames(DataHandlerLP):  # type: ignore[misc]
+        """Qlib's handler of data that was processed elsewhere."""
 
         def __init__(self, frames: Mapping[str, "pd.DataFrame"]) -> None:
             for name in ("infer_processors", "learn_processors", "shared_processors"):
@@ -124,7 +124,7 @@ def _handler_class() -> Any:
             self.fetch_orig = True
             self._infer, self._learn = frames["infer"], frames["learn"]
 
-    return MadeHandler
+    return MadeFrames
 
 
 def _write_part(folder: Path, dataset: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from qlops_assets.core.errors import LockedError, StudyCancelledError, TrainingError
+from qlops_assets.core.errors import LockedError, TrainingError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.locks import locked
 from qlops_assets.core.settings import Settings
@@ -77,8 +77,7 @@ def _run(settings: Settings, spec: StudySpec, journal: Journal, trials: int) -> 
     jobs = min(settings.tuning.jobs or available_cores(), trials)
     threads = max(1, available_cores() // jobs)
     about = {**spec.to_json(), "trials": trials, "jobs": jobs, "threads": threads}
-    record = StudyRecord(journal, settings, spec.name, about)
-    try:
+    with StudyRecord(journal, settings, spec.name, about) as record:
         provider = _prepare(settings, spec, record)
         setup = _setup(settings, spec, provider, threads)
         search = ParameterSearch(
@@ -86,14 +85,8 @@ def _run(settings: Settings, spec: StudySpec, journal: Journal, trials: int) -> 
         )
         with team_of(setup, jobs=jobs) as team:
             Decisions(record, search, team, setup, trials=trials).run()
-    except StudyCancelledError as error:
-        record.end(words.CANCELLED, by=error.by, why=error.why)
-        raise
-    except BaseException as error:  # also Ctrl-C: nobody works on it any more
-        record.end(words.FAILED, error=str(error) or type(error).__name__)
-        raise
-    remove_shared(study_folder(settings, spec.name) / DATA)
-    record.end(words.FINISHED, **_found(record.history))
+        remove_shared(study_folder(settings, spec.name) / DATA)
+        record.end(words.FINISHED, **_found(record.history))
     return record.history
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from qlops_assets.core.journal import Event, Journal
+from qlops_assets.core.studies import words as study_words
 from qlops_assets.core.trainings.words import PREFIX
 from qlops_assets.web.overview.pipeline import step_name
 from qlops_assets.web.wording import count, duration, megabytes
@@ -34,6 +35,8 @@ def last_events(journal: Journal, last_seq: int, shown: int = _SHOWN) -> list[di
 
 
 def _is_news(event: Event) -> bool:
+    if event.topic.startswith(study_words.PREFIX):  # a study has thousands; its page tells them
+        return event.kind == study_words.CANCEL_REQUESTED
     is_told_elsewhere = event.topic.startswith(PREFIX) and event.kind in _OF_TRAININGS
     return event.kind != "progress" and not is_told_elsewhere
 
@@ -95,4 +98,5 @@ _ROOMS: Final = {
     "deployment": _deployment,
     "pipeline": _pipeline,
     "training": _training,
+    "study": _training,
 }

@@ -12,6 +12,7 @@ new FreshPage(document.getElementById("overview"), {
   every: () => REFRESH_MS,
   // A step's progress, which comes often, is followed at leisure; that of a training has its own stream.
   delayAfter: ({ kind, topic }, settle) => {
+    if (topic.startsWith("study/")) return kind === "cancel_requested" ? settle : null;
     if (kind !== "progress") return settle;
     return topic === "pipeline" ? PROGRESS_MS : null;
   },

@@ -20,15 +20,11 @@ export class RangeAxis {
     return high > low ? Math.min(1, Math.max(0, (this.scale(value) - low) / (high - low))) : 0.5;
   }
 
-  // [[place, text]], the ends always among them.
+  // [[place, text]], the ends first: they are named even where others find no room.
   ticks(wanted) {
     const inner = this.log ? this.powers(wanted) : numberTicks(this.low, this.high, wanted);
-    const apart = 0.6 / wanted; // what is closer to an end than that is left out
-    const between = inner.filter((value) => {
-      const place = this.at(value);
-      return place > apart && place < 1 - apart && (!this.int || Number.isInteger(value));
-    });
-    return [this.low, ...between, this.high].map((value) => [this.at(value), this.format(value)]);
+    const between = inner.filter((value) => value > this.low && value < this.high && (!this.int || Number.isInteger(value)));
+    return [this.low, this.high, ...between].map((value) => [this.at(value), this.format(value)]);
   }
 
   powers(wanted) {

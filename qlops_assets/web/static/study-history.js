@@ -3,12 +3,12 @@
 import { draw, make } from "./charts.js";
 import { Tip } from "./factors-tip.js";
 import { compact, decimal, digitsOf, numberTicks } from "./scales.js";
-import { titleOf } from "./study.js";
+import { meanOf, titleOf } from "./study.js";
 
 const GUTTER = { left: 54, right: 16, top: 12, bottom: 34 };
 const FULL = 300;
 const NEAR = 26;
-const EDGE = 14; // where what has no value yet is marked, above the axis
+const EDGE = 14; // above the axis: where a trial is marked that has no mean of all folds
 const MARK = 5;
 
 const KINDS = [
@@ -53,9 +53,13 @@ export class HistoryChart {
     this.study.on(["pointed", "chosen"], () => this.renderOver());
   }
 
+  refreshed() {
+    this.study.heard(this.host.closest("[data-status]").dataset.status);
+  }
+
   onKey(event) {
     const trial = this.study.walk(event, this.study.ordered, this);
-    if (trial) this.spoken.textContent = `${titleOf(trial)}, Rank IC ${decimal(trial.value)}`;
+    if (trial) this.spoken.textContent = `${titleOf(trial)}, Rank IC ${decimal(meanOf(trial))}`;
   }
 
   near(event) {
@@ -72,8 +76,10 @@ export class HistoryChart {
     return best;
   }
 
-  placeOf({ trial, value }) {
-    return { x: this.scale.x(trial), y: Number.isFinite(value) ? this.scale.y(value) : this.scale.edge };
+  // Only the mean of all folds can be compared: a pruned trial has its mark, but no height.
+  placeOf(trial) {
+    const value = meanOf(trial);
+    return { x: this.scale.x(trial.trial), y: value === null ? this.scale.edge : this.scale.y(value) };
   }
 
   render() {
@@ -98,22 +104,23 @@ export class HistoryChart {
   }
 
   measure(width, height) {
-    const values = this.study.ordered.map(({ value }) => value).filter(Number.isFinite);
+    const values = this.study.complete.map(({ value }) => value);
     const [min, max] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
     const room = (max - min || Math.abs(max) || 1) * 0.08;
     const [bottom, top] = [min - room, max + room];
     const last = Math.max(1, this.study.target - 1, ...this.study.trials.keys());
     const edge = height - GUTTER.bottom - EDGE;
-    const base = values.length === this.study.trials.size ? height - GUTTER.bottom : edge - EDGE;
+    const hasEdge = values.length < this.study.trials.size;
+    const base = hasEdge ? edge - EDGE : height - GUTTER.bottom;
     return {
-      width, height, bottom, top, last, edge, isEmpty: !values.length,
+      width, height, bottom, top, last, edge, hasEdge, isEmpty: !values.length,
       x: (number) => GUTTER.left + 8 + (number / last) * (width - GUTTER.left - GUTTER.right - 16),
       y: (value) => GUTTER.top + ((top - value) / (top - bottom)) * (base - GUTTER.top),
     };
   }
 
   renderAxes() {
-    const { width, height, bottom, top, last, isEmpty, x, y } = this.scale;
+    const { width, height, bottom, top, last, edge, hasEdge, isEmpty, x, y } = this.scale;
     const base = height - GUTTER.bottom;
     const values = isEmpty ? [] : numberTicks(bottom, top, Math.max(2, height / 52));
     const digits = digitsOf(values.length > 1 ? values[1] - values[0] : top - bottom);
@@ -122,6 +129,7 @@ export class HistoryChart {
       draw(this.svg, "line", { class: Math.abs(value) < 1e-12 ? "grid zero" : "grid", x1: GUTTER.left, x2: width - GUTTER.right, y1: at, y2: at });
       draw(this.svg, "text", { class: "tick", x: GUTTER.left - 8, y: at + 4, "text-anchor": "end" }, decimal(Math.abs(value) < 1e-12 ? 0 : value, digits));
     }
+    if (hasEdge) draw(this.svg, "text", { class: "tick", x: GUTTER.left - 8, y: edge + 4, "text-anchor": "end" }, "–");
     draw(this.svg, "line", { class: "grid zero", x1: GUTTER.left, x2: width - GUTTER.right, y1: base, y2: base });
     for (const value of numberTicks(0, last, Math.max(2, width / 80)).filter(Number.isInteger)) {
       draw(this.svg, "line", { class: "notch", x1: x(value), x2: x(value), y1: base, y2: base + 4 });
@@ -169,7 +177,7 @@ export class HistoryChart {
     const { x, y } = this.placeOf(shown);
     const folds = shown.rank_ics.map((value, fold) => [`Fold ${fold + 1}`, decimal(value)]);
     const parameters = Object.entries(shown.searched).map(([name, value]) => [name, compact(value)]);
-    this.tip.show(x, y, titleOf(shown), [["Rank IC", decimal(shown.value)], ...folds, ...parameters]);
+    this.tip.show(x, y, titleOf(shown), [["Rank IC", decimal(meanOf(shown))], ...folds, ...parameters]);
   }
 
   renderLegend() {

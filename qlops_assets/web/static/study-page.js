@@ -9,6 +9,8 @@ import { Study } from "./study.js";
 
 const WORKING_MS = 5000; // a study that was killed says nothing
 const REFRESH_MS = 20_000;
+const TRIAL_MS = 1000; // the charts are drawn at once; the rest may be as old
+const OF_TRIALS = ["trial_started", "fold_finished", "trial_lost", "trial_ended", "importance", "progress"];
 const VIEWS = { history: HistoryChart, parallel: ParallelChart, trials: TrialTable };
 
 const root = document.getElementById("study-page");
@@ -21,7 +23,8 @@ const page = new FreshPage(root, {
   delayAfter: ({ kind, topic }, settle) => {
     if (topic.startsWith("model/")) return settle;
     if (topic !== `study/${name}`) return null;
-    return kind === "trial_progress" ? null : settle; // iterations are written by the table itself
+    if (kind === "trial_progress") return null; // iterations are written by the table itself
+    return OF_TRIALS.includes(kind) ? TRIAL_MS : settle;
   },
 });
 

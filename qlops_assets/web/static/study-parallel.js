@@ -4,13 +4,15 @@
 import { draw, make } from "./charts.js";
 import { decimal, digitsOf, numberTicks } from "./scales.js";
 import { axisOf, RangeAxis } from "./study-axes.js";
-import { titleOf } from "./study.js";
+import { meanOf, titleOf } from "./study.js";
 
 const SHADES = 6;
 const NEAR = 14;
 const LETTER = 6.7; // of an axis' name, in pixels
-const WIDE = { top: 30, bottom: 16, side: 62, height: 320, least: 96 };
-const TALL = { top: 20, bottom: 26, side: 14, row: 58 };
+const DIGIT = 6.9; // of a tick
+const WIDE = { top: 38, bottom: 24, side: 62, height: 350, least: 96 };
+const TALL = { top: 20, bottom: 28, side: 14, row: 62 };
+const MANY = 50; // lines that hide each other
 const VALUE = "Rank IC";
 
 export class ParallelChart {
@@ -39,9 +41,9 @@ export class ParallelChart {
 
   // From the worst to the best.
   onKey(event) {
-    const trials = this.shown().sort((a, b) => (a.value ?? -Infinity) - (b.value ?? -Infinity));
+    const trials = this.shown().sort((a, b) => (meanOf(a) ?? -Infinity) - (meanOf(b) ?? -Infinity));
     const trial = this.study.walk(event, trials, this);
-    if (trial) this.spoken.textContent = `${titleOf(trial)}, Rank IC ${decimal(trial.value)}`;
+    if (trial) this.spoken.textContent = inWords(trial);
   }
 
   shown() {
@@ -74,7 +76,7 @@ export class ParallelChart {
     this.svg.replaceChildren();
     this.lines.clear();
     const shades = this.shades();
-    const lines = (this.group = draw(this.svg, "g", { class: "trials" }));
+    const lines = (this.group = draw(this.svg, "g", { class: this.study.trials.size > MANY ? "trials many" : "trials" }));
     for (const trial of this.byWorth()) this.renderLine(lines, trial, shades.get(trial.trial));
     this.renderAxes();
     this.over = draw(this.svg, "g");
@@ -83,7 +85,7 @@ export class ParallelChart {
   }
 
   valueAxis() {
-    const values = this.study.ordered.filter(({ state }) => state !== "failed").map(({ value }) => value).filter(Number.isFinite);
+    const values = this.study.complete.map(({ value }) => value);
     const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
     const axis = new RangeAxis(VALUE, { low, high }, (value) => decimal(value, 4));
     axis.isValue = true;
@@ -114,25 +116,30 @@ export class ParallelChart {
       const [[x1, y1], [x2, y2]] = [this.point(index, 0), this.point(index, 1)];
       const group = draw(this.svg, "g", { class: axis.isValue ? "axis value-axis" : "axis" });
       draw(group, "line", { class: "axis-line", x1, y1, x2, y2 });
-      if (this.isWide) {
-        draw(group, "text", { class: "axis-title", x: x1, y: WIDE.top - 14, "text-anchor": "middle" }, axis.name);
-      } else draw(group, "text", { class: "axis-title", x: x1, y: y1 - 8 }, axis.name);
+      if (this.isWide) write(group, "axis-title", axis.name, x1, WIDE.top - 24, "middle", LETTER);
+      else write(group, "axis-title", axis.name, x1, y1 - 8, "start", LETTER);
       this.renderTicks(group, axis, index);
     });
   }
 
+  // The ends of an axis that stands are named above and below it, where no line comes.
   renderTicks(group, axis, index) {
     const length = this.isWide ? this.height - WIDE.top - WIDE.bottom : this.width - 2 * TALL.side;
+    const side = axis.isValue ? 1 : -1; // the lines of the last axis are all on its left
+    const taken = []; // from where to where along the axis something is written
     for (const [place, text] of axis.ticks(length / (this.isWide ? 52 : 64))) {
       const [x, y] = this.point(index, place);
-      if (this.isWide) {
-        const side = axis.isValue ? 1 : -1; // the lines of the last axis are all on its left
-        draw(group, "line", { class: "axis-line", x1: x, x2: x + 4 * side, y1: y, y2: y });
-        draw(group, "text", { class: "tick haloed", x: x + 7 * side, y: y + 4, "text-anchor": side > 0 ? "start" : "end" }, text);
-      } else {
-        const anchor = place < 0.08 ? "start" : place > 0.92 ? "end" : "middle";
+      const anchor = place < 0.08 ? "start" : place > 0.92 ? "end" : "middle";
+      const room = this.isWide ? [y - 9, y + 9] : spanOf(text, x, anchor).map((end, i) => end + (i ? 4 : -4));
+      if (taken.some(([from, to]) => from < room[1] && room[0] < to)) continue;
+      taken.push(room);
+      if (!this.isWide) {
         draw(group, "line", { class: "axis-line", x1: x, x2: x, y1: y, y2: y + 4 });
-        draw(group, "text", { class: "tick haloed", x, y: y + 16, "text-anchor": anchor }, text);
+        write(group, "tick", text, x, y + 16, anchor);
+      } else if (place === 0 || place === 1) write(group, "tick", text, x, place ? y - 6 : y + 15, "middle");
+      else {
+        draw(group, "line", { class: "axis-line", x1: x, x2: x + 4 * side, y1: y, y2: y });
+        write(group, "tick", text, x + 7 * side, y + 4, side > 0 ? "start" : "end");
       }
     }
   }
@@ -146,11 +153,11 @@ export class ParallelChart {
   // What ended early first, so that the best are drawn on top.
   byWorth() {
     const order = { failed: 0, pruned: 1, waiting: 2, running: 2, complete: 3 };
-    return this.study.ordered.sort((a, b) => order[a.state] - order[b.state] || (a.value ?? 0) - (b.value ?? 0));
+    return this.study.ordered.sort((a, b) => order[a.state] - order[b.state] || (meanOf(a) ?? 0) - (meanOf(b) ?? 0));
   }
 
   pointsOf(trial) {
-    const values = this.axes.map((axis) => (axis.isValue ? (trial.state === "failed" ? null : trial.value) : trial.searched[axis.name]));
+    const values = this.axes.map((axis) => (axis.isValue ? meanOf(trial) : trial.searched[axis.name]));
     return this.axes.map((axis, index) => {
       const place = axis.at(values[index]);
       return place === null ? null : this.point(index, place);
@@ -182,19 +189,29 @@ export class ParallelChart {
     if (!points) return;
     draw(this.over, "path", { class: `trial-line over ${kind}`, d: pathOf(points), "data-over": trial.trial });
     if (!isNamed) return;
-    this.pointsOf(trial).forEach((point, index) => {
+    const places = this.pointsOf(trial);
+    places.forEach((point, index) => {
       if (!point) return;
       const axis = this.axes[index];
-      const value = axis.isValue ? trial.value : trial.searched[axis.name];
+      const value = axis.format(axis.isValue ? trial.value : trial.searched[axis.name]);
       draw(this.over, "circle", { class: "trial-dot", cx: point[0], cy: point[1], r: 3.5 });
-      const x = this.isWide ? point[0] + 7 : Math.min(point[0] + 7, this.width - 52);
-      draw(this.over, "text", { class: "trial-value haloed", x, y: point[1] + (this.isWide ? 4 : -7) }, axis.format(value));
+      this.renderValue(value, point, places[index + 1]);
     });
+  }
+
+  // Beside the line that goes on to the next axis, not on it.
+  renderValue(text, [x, y], next) {
+    if (!this.isWide) {
+      const room = this.width - DIGIT * text.length - 4;
+      return write(this.over, "trial-value", text, Math.min(x + 7, room), y - 7, "start");
+    }
+    const isAbove = next && next[1] >= y && y > WIDE.top;
+    write(this.over, "trial-value", text, x + 7, next ? (isAbove ? y - 7 : y + 15) : y + 4, "start");
   }
 
   tell(trial) {
     if (!this.readout) return;
-    this.readout.textContent = trial ? `${titleOf(trial)}, Rank IC ${decimal(trial.value)}` : "point at a line, or at a row below";
+    this.readout.textContent = trial ? inWords(trial) : "point at a line, or at a row below";
   }
 
   renderLegend() {
@@ -209,7 +226,8 @@ export class ParallelChart {
       make(scale, "span", "", "best rank");
     }
     const states = new Set([...trials.values()].map(({ state }) => state));
-    const entries = [["best", "best trial", this.study.best], ["baseline", "baseline", this.study.baseline && this.lines.has(this.study.baseline.trial)]];
+    const { best, baseline } = this.study;
+    const entries = [["best", "best trial", this.lines.has(best?.trial)], ["baseline", "baseline", this.lines.has(baseline?.trial)]];
     for (const state of ["pruned", "failed", "running"]) entries.push([state, state, states.has(state)]);
     for (const [kind, text, isThere] of entries) {
       if (!isThere) continue;
@@ -222,7 +240,21 @@ export class ParallelChart {
   }
 }
 
+const inWords = (trial) => `${titleOf(trial)}, Rank IC ${decimal(meanOf(trial))}`;
 const pathOf = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+function spanOf(text, x, anchor, letter = DIGIT) {
+  const width = letter * text.length + 4;
+  const left = { start: x - 2, middle: x - width / 2, end: x - width + 2 }[anchor];
+  return [left, left + width];
+}
+
+// A text on a ground of its own, so that it can be read across lines.
+function write(parent, className, text, x, y, anchor, letter = DIGIT) {
+  const [left, right] = spanOf(text, x, anchor, letter);
+  draw(parent, "rect", { class: "ground", x: left, y: y - 10, width: right - left, height: 13, rx: 2 });
+  draw(parent, "text", { class: className, x, y, "text-anchor": anchor }, text);
+}
 
 // The square of the distance from a point to a piece of line.
 function distance(x, y, [x1, y1], [x2, y2]) {

@@ -6,6 +6,7 @@ import { EventStream } from "./live.js";
 const REDRAW_MS = 250;
 const RETRY_MS = 1000;
 const ENDED = ["complete", "pruned", "failed"];
+const WORKING = ["running", "cancelling"];
 
 export class Study extends EventTarget {
   // Tells "trials" when any of them changed, at most every REDRAW_MS; "progress" when one that runs
@@ -69,9 +70,20 @@ export class Study extends EventTarget {
 
   begin({ trials, space, folds }) {
     Object.assign(this, { space, folds, target: trials });
+    this.interrupt();
+  }
+
+  interrupt() {
     for (const trial of this.trials.values()) {
       if (!ENDED.includes(trial.state)) Object.assign(trial, { state: "waiting", under_way: null });
     }
+  }
+
+  // status: of the study, as the server sees it. Who was killed does not say that a trial is over.
+  heard(status) {
+    if (WORKING.includes(status) || ![...this.trials.values()].some(({ state }) => state === "running")) return;
+    this.interrupt();
+    this.soon("trials");
   }
 
   start(data, known) {
@@ -104,7 +116,7 @@ export class Study extends EventTarget {
   }
 
   get complete() {
-    return this.ordered.filter(({ state, value }) => state === "complete" && Number.isFinite(value));
+    return this.ordered.filter((trial) => meanOf(trial) !== null);
   }
 
   get baseline() {
@@ -144,7 +156,12 @@ export class Study extends EventTarget {
   }
 }
 
-// What a trial is, in the lines of a tip.
+// The mean Rank IC of all folds; a pruned trial has one of those that it had, which says nothing here.
+export function meanOf({ state, value }) {
+  return state === "complete" && Number.isFinite(value) ? value : null;
+}
+
+// What a trial is, in a few words.
 export function titleOf(trial) {
   return `Trial ${trial.trial}${trial.is_baseline ? ", the baseline" : ""}, ${trial.state}`;
 }

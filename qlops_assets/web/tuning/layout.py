@@ -44,7 +44,9 @@ def _span(ends: Sequence[str], first: date, days: int) -> dict[str, Any]:
 
 def space_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the parameters searched for: where, and what the recipe and the best trial have."""
-    baseline, best = _searched(document, "is_baseline"), _searched(document, "is_best")
+    baseline = {**document["recipe"], **_searched(document, "is_baseline")}
+    is_recipe = any(trial["is_best"] and trial["is_baseline"] for trial in document["trials"])
+    best = baseline if is_recipe else _searched(document, "is_best")
     return [
         {
             "name": name,

@@ -7,11 +7,21 @@ from qlops_assets.core.studies import words
 from qlops_assets.core.studies.history import StudyHistory, Trial
 
 
-def trial_documents(history: StudyHistory) -> list[dict[str, Any]]:
-    """Return a document for every trial, by number."""
+def trial_documents(history: StudyHistory, *, is_working: bool) -> list[dict[str, Any]]:
+    """Return a document for every trial, by number.
+
+    Args:
+        history: Of the study.
+        is_working: Whether somebody works on it; else no trial runs, whatever was last heard of it.
+    """
     folds, best = len(history.about.get("folds", ())), history.best
+    stopped = {} if is_working else {"state": words.WAITING, "under_way": None}
     return [
-        {**_document(trial, folds), "is_best": trial is best}
+        {
+            **_document(trial, folds),
+            **(stopped if trial.state == words.RUNNING else {}),
+            "is_best": trial is best,
+        }
         for _, trial in sorted(history.trials.items())
     ]
 

@@ -62,7 +62,8 @@ class Studies:
             "space": about.get("space", {}),
             "data": {name: training.get(name) for name in _DATA},
             "feature_count": len(training.get("feature_names", ())),
-            "trials": trial_documents(history),
+            "recipe": _recipe(about),
+            "trials": trial_documents(history, is_working=line["is_working"]),
             "models": [
                 self._model(card) for card in self.cards if card.facts.get("study") == study
             ],
@@ -76,7 +77,7 @@ class Studies:
         status = study_status(history, self.settings.studies, study, self.now)
         baseline = next((t for t in history.trials.values() if t.is_baseline), None)
         best = history.best
-        states = (words.COMPLETE, words.PRUNED, words.FAILED, words.RUNNING, words.WAITING)
+        states = (words.COMPLETE, words.PRUNED, words.FAILED)
         end = self.now if status in WORKING else self._heard(study)
         return {
             "study": study,
@@ -128,6 +129,12 @@ def _gain(best: Trial | None, baseline: Trial | None) -> float | None:
     if best.value is None or baseline.value is None:
         return None
     return best.value - baseline.value
+
+
+def _recipe(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the recipe has for the parameters that are searched for, where it says so."""
+    kwargs = about.get("training", {}).get("task", {}).get("kwargs", {})
+    return {name: kwargs[name] for name in about.get("space", {}) if name in kwargs}
 
 
 def _pace(history: StudyHistory, *, is_working: bool) -> dict[str, Any]:

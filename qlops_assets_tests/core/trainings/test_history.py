@@ -142,6 +142,21 @@ def test_attempt_that_never_ended_and_was_followed_by_another_is_dead() -> None:
     assert [past_status(a) for a in story.history.attempts] == ["dead", "finished"]
 
 
+def test_recording_that_failed_is_known_of_its_attempt_until_it_is_run_again() -> None:
+    story = Story()
+    story.tell("started", attempt=1, step="trained_model", run_id="r1")
+    story.tell("finished", attempt=1, step="trained_model")
+    story.tell("started", attempt=1, step="model_evaluation", run_id="r2")
+    story.tell("finished", attempt=1, step="model_evaluation")
+    story.tell("recording_failed", attempt=1, error="disk full")
+    (attempt,) = story.history.attempts
+    assert attempt.recording_error == "disk full"
+    assert attempt.outcome == "finished"
+    assert [run.run_id for run in attempt.runs] == ["r1", "r2"]
+    story.tell("started", attempt=1, step="model_evaluation", run_id="r3")
+    assert attempt.recording_error is None
+
+
 def test_events_of_unknown_kinds_and_odd_data_are_passed_over() -> None:
     story = Story()
     story.tell("surprise", attempt=7)

@@ -178,6 +178,15 @@ class Retraining(RuleBasedStateMachine):
             if not is_lost:
                 self.home.queued.add(found.version)
 
+    @rule()
+    def schedule_looks_and_the_run_fails(self) -> None:
+        runs = len(self.runs)
+        self.schedule_looks(is_lost=False)
+        if len(self.runs) > runs:
+            run = self.runs[-1]
+            self.go_on(run)
+            self.go_badly(run, "failed")
+
     @precondition(lambda self: self.runs and self.runs[-1].where == "lost")
     @rule()
     def same_tick_is_evaluated_again(self) -> None:
@@ -211,8 +220,10 @@ class Retraining(RuleBasedStateMachine):
     @rule()
     def run_goes_on(self) -> None:
         run = self.run_at("queued", "training_set", "trained_model")
-        if run is None:
-            return
+        if run is not None:
+            self.go_on(run)
+
+    def go_on(self, run: Run) -> None:
         version = run.ask.version
         if run.where == "queued":
             self.home.queued.discard(version)
@@ -232,8 +243,10 @@ class Retraining(RuleBasedStateMachine):
     @rule(end=st.sampled_from(["failed", "cancelled", "dead", "gone between steps"]))
     def run_ends_badly(self, end: str) -> None:
         run = self.run_at("training_set", "trained_model")
-        if run is None:
-            return
+        if run is not None:
+            self.go_badly(run, end)
+
+    def go_badly(self, run: Run, end: str) -> None:
         version, attempt = run.ask.version, self.attempts[run.ask.version]
         if end == "dead":
             self.home.kill(version)

@@ -1,6 +1,8 @@
 import random
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import psutil
@@ -101,40 +103,42 @@ def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(own_market: Setti
     assert trial.folds[1]["best_iteration"] == fitted.best_iteration
 
 
+def goes_on(settings: Settings, study: str, *, before: int) -> bool:
+    """Whether a trial is in its fit, and one has ended since."""
+    history = history_of(settings, study)
+    return len(history.ended) > before and any(trial.last for trial in history.interrupted)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() for process in processes)
+
+
 def test_a_study_that_is_killed_at_random_moments_has_every_trial_once(
     own_market: Settings,
 ) -> None:
-    settings = tuning_settings(own_market)
-    moments, study, trials = random.Random(3), kept(settings), 6
-    for _ in range(3):
+    settings, trials = tuning_settings(own_market), 6
+    moments, study, journal = random.Random(3), kept(settings), Journal(own_market.journal_url)
+    for _ in range(2):
+        before = len(history_of(settings, study).ended)
         with study_process(settings, trials) as process:
-            before = len(history_of(settings, study).ended)
-            wait_for(
-                lambda: (
-                    any(t.last for t in history_of(settings, study).interrupted)
-                    and len(history_of(settings, study).ended) > before
-                ),
-                120.0,
-            )
+            wait_for(partial(goes_on, settings, study, before=before), 120.0)
             time.sleep(moments.uniform(0.0, 0.5))  # somewhere in a fit
             workers = workers_of(process.pid)
             process.kill()
             process.wait()
-        wait_for(lambda: not any(w.is_running() for w in workers), 30.0)
-        if len(history_of(settings, study).ended) >= trials:
-            break
+        wait_for(partial(gone, workers), 30.0)
+        history, now = history_of(settings, study), datetime.now(UTC)
+        assert study_status(history, settings.studies, study, now) == "dead"
+        with pytest.raises(TrainingError, match="it is dead; only one that runs"):
+            request_cancel(journal, settings.studies, study, by="ann", why="")
     _, history = run(settings, trials)
     assert [(t.number, t.state) for t in history.ended] == [
         (number, words.COMPLETE) for number in range(trials)
     ]
     assert len({str(t.searched) for t in history.ended}) == trials
-    ends = [
-        event.data["trial"]
-        for event in Journal(settings.journal_url).read_all(words.topic_of(study))
-        if event.kind == words.TRIAL_ENDED
-    ]
+    events = journal.read_all(words.topic_of(study))
+    ends = [event.data["trial"] for event in events if event.kind == words.TRIAL_ENDED]
     assert sorted(ends) == list(range(trials))  # and none ended twice
-    # What follows from the seed and from what had ended is what one that was never killed found.
     assert sum(trial.starts for trial in history.ended) > trials
 
 
@@ -147,25 +151,6 @@ def test_a_finished_study_goes_on_when_it_is_asked_for_more(own_market: Settings
     _, more = run(settings, 3)
     assert told(more)[:2] == told(first)
     assert len(more.ended) == 3
-
-
-def test_what_one_worker_finds_follows_from_the_seed_alone(
-    own_market: Settings, tmp_path: object
-) -> None:
-    settings = tuning_settings(own_market, jobs=1)
-    study, first = run(settings, 5)
-    journal = Journal(settings.journal_url)
-    half = StudyHistory(
-        event
-        for event in journal.read_all(words.topic_of(study))
-        if event.data.get("trial") not in (3, 4) and event.kind != words.FINISHED
-    )
-    from qlops_assets.training.tuning.search import ParameterSearch
-
-    spec = study_spec(settings)
-    search = ParameterSearch(spec.space, seed=spec.seed, startup=spec.startup, pruning=False)
-    search.restore(half.ended)
-    assert search.suggest(3)[0] == first.trials[3].parameters
 
 
 def test_a_worker_that_is_killed_costs_no_trial(own_market: Settings) -> None:
@@ -187,8 +172,10 @@ def test_a_study_stops_when_it_is_asked_to_and_goes_on_later(own_market: Setting
     journal = Journal(settings.journal_url)
     with study_process(settings, 50) as process:
         wait_for(lambda: len(history_of(settings, study).ended) >= 1, 120.0)
-        status = study_status(history_of(settings, study), settings.studies, study, _now(journal))
-        assert status == "running"
+        history, now = history_of(settings, study), datetime.now(UTC)
+        assert study_status(history, settings.studies, study, now) == "running"
+        with pytest.raises(TrainingError, match="another process works on it"):
+            run(settings, 2)
         request_cancel(journal, settings.studies, study, by="ann", why="lunch")
         assert process.wait(timeout=60) == 1
     history = history_of(settings, study)
@@ -197,23 +184,6 @@ def test_a_study_stops_when_it_is_asked_to_and_goes_on_later(own_market: Setting
     ended = len(history.ended)
     _, more = run(settings, ended + 1)
     assert len(more.ended) == ended + 1
-
-
-def _now(journal: Journal) -> object:
-    return journal._clock.now()
-
-
-def test_a_killed_study_is_dead_and_says_so(own_market: Settings) -> None:
-    settings = tuning_settings(own_market)
-    study = kept(settings)
-    with study_process(settings, 50) as process:
-        wait_for(lambda: bool(history_of(settings, study).trials), 120.0)
-        process.kill()
-        process.wait()
-    history, now = history_of(settings, study), _now(Journal(settings.journal_url))
-    assert study_status(history, settings.studies, study, now) == "dead"
-    with pytest.raises(TrainingError, match="it is dead; only one that runs"):
-        request_cancel(Journal(settings.journal_url), settings.studies, study, by="ann", why="")
 
 
 def test_pruning_ends_trials_that_are_worse_than_the_others(own_market: Settings) -> None:
@@ -240,15 +210,6 @@ def test_a_study_whose_trials_all_fail_ends_and_says_why(own_market: Settings) -
     history = history_of(settings, kept(settings))
     assert history.outcome == words.FAILED
     assert all(trial.state == words.FAILED for trial in history.ended)
-
-
-def test_two_processes_do_not_work_on_one_study(own_market: Settings) -> None:
-    settings = tuning_settings(own_market)
-    study = kept(settings)
-    with study_process(settings, 50):
-        wait_for(lambda: bool(history_of(settings, study).trials), 120.0)
-        with pytest.raises(TrainingError, match="another process works on it"):
-            run(settings, 2)
 
 
 def test_a_study_of_other_data_is_refused(own_market: Settings) -> None:
