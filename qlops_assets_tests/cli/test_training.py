@@ -86,7 +86,7 @@ def test_recording_that_cannot_be_is_refused_in_a_line(qlops: Qlops, home: str) 
         assert message in said.err
     (Path(home) / "qlops.toml").write_text("[recorder]\nenabled = false\n")
     said = qlops("models", "record", "alpha-1", "--home", home)
-    assert said.status == 1
+    assert said.status == 2
     assert "[recorder] enabled: was false" in said.err
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,13 @@ import dagster as dg
 
 from qlops_assets.core.atomic import read_json
 from qlops_assets.core.clock import SystemClock
-from qlops_assets.core.errors import QlopsError, TrainingCancelledError
+from qlops_assets.core.errors import (
+    LockedError,
+    QlopsError,
+    TrainingCancelledError,
+    TrainingError,
+)
+from qlops_assets.core.locks import locked
 from qlops_assets.core.settings import Settings
 from qlops_assets.core.trainings import words
 from qlops_assets.core.trainings.failure import failure_record
@@ -22,6 +28,7 @@ from qlops_assets.registry.states import ModelEvent, ModelState, allowed_events
 from qlops_assets.registry.used_data import TRAINING_SET
 
 ACTOR: Final = "dagster"
+_LOCK: Final = "training.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,31 @@ def training_step(context: dg.AssetExecutionContext, platform: Platform) -> Iter
     """
     version = context.partition_key
     record = _Record(platform, version, context.asset_key.to_user_string(), context.log)
-    with step(context, platform, {"model_version": version}, record.failed) as running:
+    about = {"model_version": version}
+    # The lock is let go after the end of the step was recorded.
+    with ExitStack() as held, step(context, platform, about, record.failed) as running:
+        held.enter_context(_alone(platform.settings, version))
         progress = record.begin(context.run_id)
         yield TrainingStep(version, running, progress)
         progress.end(words.FINISHED, {})
         if record.step_name == words.MODEL_EVALUATION:
             running.facts.update(record.in_mlflow())
+
+
+@contextmanager
+def _alone(settings: Settings, version: str) -> Iterator[None]:
+    """Hold a version's training; who comes second says nothing of it anywhere.
+
+    Raises:
+        TrainingError: another process trains the version.
+    """
+    try:
+        with locked(settings.models / version / _LOCK, timeout_s=0.0):
+            yield
+    except LockedError as error:
+        raise TrainingError(
+            f"model version {version!r}: another process trains it; wait for it, or cancel it"
+        ) from error
 
 
 @dataclass

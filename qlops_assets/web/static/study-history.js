@@ -96,7 +96,8 @@ export class HistoryChart {
     const marks = draw(this.svg, "g", { class: "marks" });
     for (const trial of this.study.ordered) {
       const { x, y } = this.placeOf(trial);
-      drawMark(marks, trial.state, x, y).setAttribute("data-trial", trial.trial);
+      const size = y === this.scale.edge ? this.scale.small : Math.max(3.5, this.scale.small);
+      drawMark(marks, trial.state, x, y, size).setAttribute("data-trial", trial.trial);
     }
     this.over = draw(this.svg, "g");
     this.renderOver();
@@ -112,8 +113,9 @@ export class HistoryChart {
     const edge = height - GUTTER.bottom - EDGE;
     const hasEdge = values.length < this.study.trials.size;
     const base = hasEdge ? edge - EDGE : height - GUTTER.bottom;
+    const small = Math.min(MARK, Math.max(2.5, (0.7 * width) / (last + 1))); // beside each other on the edge
     return {
-      width, height, bottom, top, last, edge, hasEdge, isEmpty: !values.length,
+      small, width, height, bottom, top, last, edge, hasEdge, isEmpty: !values.length,
       x: (number) => GUTTER.left + 8 + (number / last) * (width - GUTTER.left - GUTTER.right - 16),
       y: (value) => GUTTER.top + ((top - value) / (top - bottom)) * (base - GUTTER.top),
     };

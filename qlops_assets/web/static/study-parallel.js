@@ -228,7 +228,7 @@ export class ParallelChart {
     const states = new Set([...trials.values()].map(({ state }) => state));
     const { best, baseline } = this.study;
     const entries = [["best", "best trial", this.lines.has(best?.trial)], ["baseline", "baseline", this.lines.has(baseline?.trial)]];
-    for (const state of ["pruned", "failed", "running"]) entries.push([state, state, states.has(state)]);
+    for (const state of ["pruned", "failed", "running", "waiting"]) entries.push([state, state, states.has(state)]);
     for (const [kind, text, isThere] of entries) {
       if (!isThere) continue;
       const entry = make(this.legend, "span", "entry-still");
