@@ -174,16 +174,20 @@ class Journal:
             where = "topic = :topic"
         query = (
             f"SELECT seq, topic, kind, at, data FROM events WHERE seq > :after AND {where} "
-            "AND kind IS NOT :leaving_out ORDER BY seq LIMIT :limit"
+            f"{'AND kind <> :leaving_out ' if leaving_out else ''}ORDER BY seq LIMIT :limit"
         )
-        values = {"after": after, "limit": limit, "topic": value, "leaving_out": leaving_out}
+        values: dict[str, Any] = {"after": after, "limit": limit, "topic": value}
+        if leaving_out:
+            values["leaving_out"] = leaving_out
         with self._connected().connect() as connection:
             return [_event(row) for row in connection.execute(text(query), values)]
 
-    def read_all(self, topic: str = EVERYTHING) -> list[Event]:
-        """Return every event of a topic, oldest first."""
+    def read_all(self, topic: str = EVERYTHING, *, leaving_out: str | None = None) -> list[Event]:
+        """Return every event of a topic, oldest first, but those of a kind that is not wanted."""
         events: list[Event] = []
-        while page := self.read(topic, after=events[-1].seq if events else 0):
+        while page := self.read(
+            topic, after=events[-1].seq if events else 0, leaving_out=leaving_out
+        ):
             events.extend(page)
         return events
 

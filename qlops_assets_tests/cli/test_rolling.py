@@ -1,6 +1,9 @@
 """``qlops train rolling``: windows planned, trained, and judged as one."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,12 @@ import pytest
 from qlops_assets.core.atomic import write_json
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
+from qlops_assets.core.trainings.words import topic_of
 from qlops_assets.registry.registry import Registry
-from qlops_assets_tests.cli.conftest import Qlops
+from qlops_assets.training.recipes import as_toml
+from qlops_assets_tests.cli.conftest import Qlops, Said
 from qlops_assets_tests.support.market import market_days
+from qlops_assets_tests.support.waiting import wait_for
 
 DAYS = market_days()
 RECIPE = f"""
@@ -30,13 +36,13 @@ valid = [{DAYS[203]}, {DAYS[257]}]
 test = [{DAYS[260]}, {DAYS[260]}]
 
 [rolling]
-step_days = 50
+step_days = 70
 """
 
 
 @pytest.fixture
 def home(own_market: Settings, tmp_path: Path) -> Settings:
-    """A home with three windows of 50 days, and ten days of a fourth, by ``recipe.toml``."""
+    """A home with two windows of 70 days, and twenty days of a third, by ``recipe.toml``."""
     write_json(own_market.source_file, {"path": str(own_market.source.path)})  # as the demo does
     (own_market.home / "qlops.toml").write_text("[recorder]\nenabled = false\n")
     (tmp_path / "recipe.toml").write_text(RECIPE)
@@ -58,109 +64,114 @@ def states(document: dict[str, Any]) -> list[str]:
 
 def asked(home: Settings) -> list[tuple[int, str]]:
     """Return the windows that were asked for, and as which version."""
-    events = Journal(home.journal_url).read_all("rolling/*")
+    journal = Journal(home.journal_url)
+    events = journal.read_all("rolling/*")
+    journal.close()
     return [(e.data["window"], e.data["version"]) for e in events if e.kind == "asked"]
 
 
-def test_windows_are_planned_trained_and_judged_together(rolling: Qlops, home: Settings) -> None:
+def test_windows_are_planned_trained_interrupted_gone_on_with_and_judged_together(
+    rolling: Qlops, home: Settings, tmp_path: Path
+) -> None:
+    """One story, because each training takes seconds."""
     planned = rolling("--plan", "--json").document
-    assert states(planned) == ["due", "due", "due", "not yet"]
-    assert planned["windows"][1]["test"] == [str(DAYS[310]), str(DAYS[359])]
-    assert planned["windows"][3]["test"] == [str(DAYS[410]), None]
-    assert planned["windows"][3]["why"] == "10 of 50 test days are there"
+    assert states(planned) == ["due", "due", "not yet"]
+    assert planned["windows"][1]["test"] == [str(DAYS[330]), str(DAYS[399])]
+    assert planned["windows"][2]["test"] == [str(DAYS[400]), None]
+    assert planned["windows"][2]["why"] == "20 of 70 test days are there"
     assert planned["together"] is None
     assert asked(home) == []
 
-    newest = rolling("--json")
-    assert newest.status == 0, newest.err
-    assert newest.document["trained_now"] == [3]
-    assert states(newest.document) == ["due", "due", "trained", "not yet"]
-    ((number, version),) = asked(home)
-    assert number == 3
-    assert f"training {version}: train {DAYS[100]} to {DAYS[300]}" in newest.err
-    card = Registry(Journal(home.journal_url)).card(version)
-    trained = newest.document["windows"][2]
-    assert trained["model_version"] == version
-    assert trained["model_state"] == "validated"
-    assert (trained["ic"], trained["rank_ic"]) == tuple(
-        card.facts["metrics"][name] for name in ("ic", "rank_ic")
-    )
-    assert card.facts["segments"]["test"] == [str(DAYS[360]), str(DAYS[409])]
-    assert newest.document["together"]["windows"] == 1
+    first, interrupted = interrupt_the_second_window(home, tmp_path)
+    gone_on = rolling("--json")
+    assert gone_on.status == 0, gone_on.err
+    assert gone_on.document["trained_now"] == [2]
+    check_trained(home, gone_on, first, interrupted)
 
     everything = rolling("--all")
     assert everything.status == 0, everything.err
-    assert "window 3 is trained" in everything.err
-    assert [number for number, _ in asked(home)] == [3, 1, 2]
-    lines = everything.out.splitlines()
-    assert [line.split()[0] for line in lines[1:5]] == ["1", "2", "3", "4"]
-    assert f"{DAYS[260]} to {DAYS[309]}  trained " in lines[1]
-    assert lines[3].endswith(f"  {version} (validated)")
-    assert "window 4: 10 of 50 test days are there" in lines[5]
-    assert lines[6].startswith(f"together     3 windows, {DAYS[260]} to {DAYS[409]}: IC ")
-    assert lines[6].endswith(" over 150 days")
-
-    nothing = rolling("--json").document
-    assert nothing["trained_now"] == []
-    assert nothing["together"]["days"] == 150
     assert len(asked(home)) == 3
+    lines = everything.out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
+    assert f"{DAYS[260]} to {DAYS[329]}  trained " in lines[1]
+    assert lines[1].endswith(f"  {first} (validated)")
+    assert lines[4] == "window 3: 20 of 70 test days are there"
+    assert lines[5].startswith(f"together     2 windows, {DAYS[260]} to {DAYS[399]}: IC ")
+    assert lines[5].endswith(" over 140 days")
 
-    recipe = home.home / "window.toml"
-    recipe.write_text(rolling_recipe(rolling, home, version))
-    same = rolling("--spec", str(recipe), "--plan", "--json").document
-    assert same["windows"][0]["test"][0] == str(DAYS[360])  # a series of its own
-
-
-def rolling_recipe(rolling: Qlops, home: Settings, version: str) -> str:
-    """Return the plain recipe of a window's version."""
-    text = (home.models / version / "recipe.json").read_text(encoding="utf-8")
-    from qlops_assets.training.recipes import as_toml
-
-    document = json.loads(text)
+    # A window's version is one like any other: its recipe is plain, and a recipe of its own.
+    document = json.loads((home.models / first / "recipe.json").read_text(encoding="utf-8"))
     assert "rolling" not in document
-    assert document["training"]["segments"]["test"] == [str(DAYS[360]), str(DAYS[409])]
-    return as_toml(document)
+    assert document["training"]["segments"]["test"] == [str(DAYS[260]), str(DAYS[329])]
+    (home.home / "window.toml").write_text(as_toml(document))
+    own = rolling("--spec", str(home.home / "window.toml"), "--plan", "--json").document
+    assert own["windows"][0]["test"][0] == str(DAYS[260])
+    assert own["series"] != planned["series"]
 
 
-def test_window_that_fails_is_told_and_the_others_are_trained(
-    rolling: Qlops, home: Settings, monkeypatch: pytest.MonkeyPatch
+def interrupt_the_second_window(home: Settings, folder: Path) -> tuple[str, str]:
+    """Train all windows in a process, and press Ctrl-C in the second; return both versions."""
+    words = ["train", "rolling", "--home", str(home.home), "--spec", "recipe.toml", "--all"]
+    command = [sys.executable, "-m", "qlops_assets.cli", *words]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        (_, first), (number, second) = wait_for(lambda: (a := asked(home))[1:] and a, 120)
+        wait_for(lambda: has_begun(home, second), 60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1] == "interrupted; run the same command again to continue"
+    assert number == 2
+    assert f"training {second}: train {DAYS[70]} to {DAYS[270]}" in said
+    return first, second
+
+
+def has_begun(home: Settings, version: str) -> bool:
+    journal = Journal(home.journal_url)
+    try:
+        return bool(journal.read(topic_of(version)))
+    finally:
+        journal.close()
+
+
+def check_trained(home: Settings, said: Said, first: str, second: str) -> None:
+    """Both are trained, the second in its second attempt, and shown with what the registry has."""
+    windows = said.document["windows"]
+    assert states(said.document) == ["trained", "trained", "not yet"]
+    assert [one["attempts"] for one in windows] == [1, 2, 0]
+    assert [one["model_version"] for one in windows] == [first, second, None]
+    assert [one["model_state"] for one in windows] == ["validated", "validated", None]
+    card = Registry(Journal(home.journal_url)).card(second)
+    assert card.facts["segments"]["test"] == [str(DAYS[330]), str(DAYS[399])]
+    metrics = card.facts["metrics"]
+    assert (windows[1]["ic"], windows[1]["rank_ic"]) == (metrics["ic"], metrics["rank_ic"])
+    assert said.document["together"]["windows"] == 2
+    assert said.document["together"]["days"] == 140
+
+
+def test_windows_that_fail_are_told_one_by_one_and_tried_again_by_hand(
+    rolling: Qlops, home: Settings
 ) -> None:
-    """The second window finds a file in the place of its folder of predictions."""
-    failed = rolling("--all", "--set", 'label="Ref($close,-9)/Ref($close,-1)-1"', "--json")
+    label = 'label="Ref($close,-9)/Ref($close,-1)-1"'  # looks further ahead than its horizon says
+    failed = rolling("--all", "--set", label, "--json")
     assert failed.status == 1
-    assert states(failed.document) == ["failed", "failed", "failed", "not yet"]
-    assert set(failed.document["failed_now"]) == {"1", "2", "3"}
+    assert states(failed.document) == ["failed", "failed", "not yet"]
+    assert set(failed.document["failed_now"]) == {"1", "2"}
     assert "label_horizon_days: was 2, must be at least 9" in failed.document["failed_now"]["1"]
-    assert failed.document["windows"][0]["why"].startswith("tried once; failed: [training] label")
-
-
-def test_interrupted_command_goes_on_where_it_was(
-    rolling: Qlops, home: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from qlops_assets.cli.instance import Runs
-
-    real, calls = Runs.run, []
-
-    def interrupted(self: Runs, *words: Any, **options: Any) -> str:
-        calls.append(words)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(self, *words, **options)
-
-    monkeypatch.setattr(Runs, "run", interrupted)
-    stopped = rolling("--last", "2")
-    assert stopped.status == 130
-    assert "run the same command again to continue" in stopped.err
-    again = rolling("--last", "2", "--json")
-    # The run of the third window never began: for a while it is not known that nothing will come.
-    assert states(again.document)[1:3] == ["trained", "training"]
+    for _ in range(2):
+        again = rolling("--last", "1", "--set", label, "--json").document
+    assert states(again) == ["failed", "given up", "not yet"]
+    assert again["windows"][1]["why"].startswith("tried 3 times; failed: [training] label_hor")
+    assert rolling("--set", label, "--json").document["windows"][1]["attempts"] == 4
 
 
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (("--last", "4", "--plan"), 1, "the last 4 windows: must be 1 to 3"),
-        (("--last", "0"), 1, "must be 1 to 3"),
+        (("--last", "4", "--plan"), 1, "the last 4 windows: must be 1 to 2"),
+        (("--last", "0"), 1, "must be 1 to 2"),
         (("--last", "1", "--all"), 2, "--last and --all: give one of them"),
         (("--spec", "none.toml"), 1, "none.toml: cannot be read"),
         (("--set", "rounds"), 2, "must be KEY=VALUE"),
@@ -195,7 +206,7 @@ def test_recipe_that_makes_no_window_is_refused_in_a_line(
     qlops: Qlops, home: Settings, tmp_path: Path, line: str, message: str
 ) -> None:
     file = tmp_path / "other.toml"
-    file.write_text(RECIPE.replace("step_days = 50", line))
+    file.write_text(RECIPE.replace("step_days = 70", line))
     said = qlops("train", "rolling", "--home", str(home.home), "--spec", str(file))
     assert said.status == 2
     assert message in said.err
@@ -211,7 +222,7 @@ def test_recipe_of_the_schedule_is_the_one_that_is_meant(qlops: Qlops, home: Set
     toml = home.home / "qlops.toml"
     toml.write_text('[rolling]\nspec = "recipe.toml"\nkind = "expanding"\n')
     said = qlops("train", "rolling", "--home", str(home.home), "--plan", "--json").document
-    assert (said["step_days"], said["kind"]) == (50, "expanding")
+    assert (said["step_days"], said["kind"]) == (70, "expanding")
     assert {one["train"][0] for one in said["windows"]} == {str(DAYS[0])}
 
 

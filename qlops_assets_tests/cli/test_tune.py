@@ -42,6 +42,7 @@ def test_a_study_finds_parameters_and_trains_the_best(qlops: Qlops, home: str) -
     best = more["best"]["parameters"]
     assert trained["task"]["kwargs"].items() >= best.items()
     assert trained["overfitting"]["measures"]["trials"] == 3
+    assert trained["study"] == study
 
     listed = qlops("tune", "--home", home, "list")
     assert study in listed.out

@@ -114,13 +114,13 @@ class RollingCommand:
         from qlops_assets.defs.automation import TRAINING_JOB
         from qlops_assets.registry.registry import Registry
         from qlops_assets.registry.states import ModelEvent, next_state
-        from qlops_assets.training.rolling.asks import ask_for, name_version
+        from qlops_assets.training.rolling.asks import ask_for, end_ask, name_version
 
         log, journal = self.shell.log(), self.shell.journal
         version = name_version(plan.series, window.window)
-        who = operator_name()
-        asks = window.asks
-        if not ask_for(journal, plan.series, window.window, version, before=asks, by=who):
+        who, asks = operator_name(), window.asks
+        ask = ask_for(journal, plan.series, window.window, version, before=asks, by=who)
+        if ask is None:
             log.print(f"window {window.number} was asked for by another process just now")
             return False
         state = Registry(journal).state(version)
@@ -129,9 +129,12 @@ class RollingCommand:
             return False
         days = "  ".join(f"{name} {a} to {b}" for name, (a, b) in window.days().items())
         log.print(f"training {version}: {days}", markup=False)
-        runs.add_model_version(version)
         tags = {"qlops/rolling": plan.series.digest, "qlops/window": str(window.number)}
-        runs.run(TRAINING_JOB, partition=version, tags=tags)
+        try:
+            runs.add_model_version(version)
+            runs.run(TRAINING_JOB, partition=version, tags=tags)
+        finally:
+            end_ask(journal, plan.series, ask)
         return True
 
     def _together(self, plan: "RollingPlan") -> dict[str, Any] | None:

@@ -50,10 +50,10 @@ def _told(trial: "Trial") -> dict[str, Any]:
 
 def _histories(shell: Shell) -> "dict[str, StudyHistory]":
     from qlops_assets.core.studies.history import StudyHistory
-    from qlops_assets.core.studies.words import PREFIX
+    from qlops_assets.core.studies.words import PREFIX, TRIAL_PROGRESS
 
     found: dict[str, StudyHistory] = {}
-    for event in shell.journal.read_all(f"{PREFIX}*"):
+    for event in shell.journal.read_all(f"{PREFIX}*", leaving_out=TRIAL_PROGRESS):
         found.setdefault(event.topic.removeprefix(PREFIX), StudyHistory()).take(event)
     return found
 
@@ -118,7 +118,8 @@ def render_study(out: Any, document: Mapping[str, Any]) -> None:
     ended = f"{document['ended']} of {document['trials']} trials"
     out.print(f"status       {document['status']}, {ended}: {counts}")
     ranked = sorted(
-        (one for one in document["all"] if one["rank_ic"] is not None),
+        # What a pruned trial has is of fewer folds: it cannot stand beside the others.
+        (one for one in document["all"] if one["state"] == "complete"),
         key=lambda one: one["rank_ic"],
         reverse=True,
     )

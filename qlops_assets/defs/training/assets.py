@@ -114,6 +114,8 @@ def _what_is_trained(spec: Mapping[str, Any], run_id: str) -> dict[str, Any]:
     )
     facts = {name: spec[name] for name in (*names, *recorded)}
     more = {"spec_digest": spec["digest"], "task": spec["task"], "dagster_run": run_id}
+    if spec.get("study"):
+        more["study"] = spec["study"]
     return {**facts, **more, **NO_TROUBLE}
 
 

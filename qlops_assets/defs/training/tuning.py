@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from qlops_assets.core.studies.words import COMPLETE
 from qlops_assets.defs.partitions import STUDY
 from qlops_assets.defs.platform import Platform
 from qlops_assets.defs.steps import step
@@ -64,7 +65,7 @@ def tuning_study(
 def _shown(history: Any) -> dict[str, Any]:
     """Return what a person looks for: the best parameters, what mattered, the best trials."""
     complete = sorted(
-        (t for t in history.ended if t.value is not None), key=lambda t: t.value, reverse=True
+        (t for t in history.ended if t.state == COMPLETE), key=lambda t: t.value, reverse=True
     )
     rows = [
         f"| {t.number}{' (the recipe)' if t.is_baseline else ''} | {t.state} | {t.value:.4f} | "

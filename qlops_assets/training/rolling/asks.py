@@ -6,7 +6,7 @@ another name tomorrow.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from qlops_assets.training.segments import Segments
 from qlops_assets.training.spec import training_spec
 
 ASKED: Final = "asked"
+ENDED: Final = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Ask:
         segments: Its days at that time.
         by: Who asked.
         tick: The moment that a schedule was evaluated for; None where a person asked.
+        has_ended: Whether who asked ran it to its end, or was interrupted: no more comes of it.
     """
 
     seq: int
@@ -43,6 +45,7 @@ class Ask:
     segments: Segments
     by: str
     tick: str | None
+    has_ended: bool = False
 
 
 def asks_of(events: Iterable[Event]) -> dict[int, list[Ask]]:
@@ -52,6 +55,9 @@ def asks_of(events: Iterable[Event]) -> dict[int, list[Ask]]:
         if event.kind == ASKED:
             ask = _ask(event)
             found.setdefault(ask.window, []).append(ask)
+        elif event.kind == ENDED:
+            asks, place = found[event.data["window"]], event.data["number"] - 1
+            asks[place] = replace(asks[place], has_ended=True)
     return found
 
 
@@ -108,6 +114,11 @@ def ask_for(
     key = f"{series.topic}/{window.number}#{number}"
     event = journal.claim(series.topic, ASKED, data, once=key)
     return None if event is None else _ask(event)
+
+
+def end_ask(journal: Journal, series: Series, ask: Ask) -> None:
+    """Write down that no more comes of an ask than its training has told."""
+    journal.append(series.topic, ENDED, {"window": ask.window, "number": ask.number})
 
 
 def _begun(journal: Journal, topic: str, began: Mapping[str, Any]) -> bool:

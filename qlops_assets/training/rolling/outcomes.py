@@ -121,13 +121,13 @@ class Observer:
             told = attempt.cancelled.data if attempt.cancelled else {}
             return Found(Outcome.CANCELLED, f"by {told.get('by')}: {told.get('why')}")
         is_between_steps = is_recent(attempt.heard_at, self.now) or ask.version in self.queued
-        if status != DEAD and is_between_steps:
+        if status != DEAD and is_between_steps and not ask.has_ended:
             return Found(Outcome.RUNNING)
         return Found(Outcome.DEAD, "the process that trained it is gone")
 
     def _unheard(self, ask: Ask) -> Found:
         is_new = (self.now - ask.at).total_seconds() < START_WITHIN_S
-        if is_new or ask.version in self.queued:
+        if (is_new or ask.version in self.queued) and not ask.has_ended:
             return Found(Outcome.WAITING)
         return Found(Outcome.LOST, "its run never began")
 

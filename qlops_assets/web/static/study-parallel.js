@@ -205,8 +205,9 @@ export class ParallelChart {
       const room = this.width - DIGIT * text.length - 4;
       return write(this.over, "trial-value", text, Math.min(x + 7, room), y - 7, "start");
     }
-    const isAbove = next && next[1] >= y && y > WIDE.top;
-    write(this.over, "trial-value", text, x + 7, next ? (isAbove ? y - 7 : y + 15) : y + 4, "start");
+    const isAtEnd = y < WIDE.top + 8 || y > this.height - WIDE.bottom - 8; // whose own name is there
+    const beside = isAtEnd || !next ? y + 4 : next[1] >= y ? y - 7 : y + 15;
+    write(this.over, "trial-value", text, x + (isAtEnd ? 9 : 7), beside, "start");
   }
 
   tell(trial) {

@@ -21,7 +21,7 @@ from qlops_assets.core.trainings.signs import Heart
 from qlops_assets.core.trainings.status import sign_path
 from qlops_assets.registry.registry import Registry
 from qlops_assets.registry.states import ModelEvent, next_state
-from qlops_assets.training.rolling.asks import Ask, ask_for
+from qlops_assets.training.rolling.asks import Ask, ask_for, end_ask
 from qlops_assets.training.rolling.outcomes import Observer, WindowState
 from qlops_assets.training.rolling.plan import RollingPlan, plan_of
 from qlops_assets.training.rolling.retraining import ask_newest
@@ -213,6 +213,13 @@ class Retraining(RuleBasedStateMachine):
                 self.runs.append(Run(ask, self.home.clock.now()))
                 self.home.queued.add(version)
                 plan = self.home.plan()
+
+    @rule()
+    def person_interrupts_before_the_run_begins(self) -> None:
+        run = next((r for r in self.runs if r.where == "queued" and r.ask.by == "ann"), None)
+        if run is not None:
+            end_ask(self.home.journal, self.home.plan().series, run.ask)
+            run.where = "dead"
 
     def run_at(self, *places: str) -> Run | None:
         return next((run for run in self.runs if run.where in places), None)
