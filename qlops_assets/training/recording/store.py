@@ -65,7 +65,7 @@ class RunStore:
             self.client.restore_experiment(found.experiment_id)
         if found is not None and found.artifact_location != location:
             # The home was moved or copied: what was recorded stays where it was.
-            moved = f"{name} of {found.artifact_location}"
+            moved = f"{name} {found.experiment_id} of {found.artifact_location}"
             self.client.rename_experiment(found.experiment_id, moved)
             found = None
         if found is not None:
@@ -110,14 +110,19 @@ class RunStore:
         metrics: list[tuple[str, float, int]],
         at: datetime,
     ) -> None:
-        """Log parameters, tags and metrics (name, value, step) in few transactions."""
+        """Log parameters, tags and metrics (name, value, step) in few transactions.
+
+        MLflow lets no parameter be changed: what the run has of an earlier recording stays.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         moment = _milliseconds(at)
         points = [Metric(name, value, moment, step) for name, value, step in metrics]
         for few in _chunks(points, 1000):  # as many as MLflow takes at a time
             self.client.log_batch(run, metrics=few)
-        for params in _chunks([Param(k, v) for k, v in parameters.items()], 100):
+        known = self.client.get_run(run).data.params
+        missing = [Param(k, v) for k, v in parameters.items() if k not in known]
+        for params in _chunks(missing, 100):
             self.client.log_batch(run, params=params)
         for some in _chunks([RunTag(k, v) for k, v in tags.items()], 100):
             self.client.log_batch(run, tags=some)

@@ -106,7 +106,9 @@ class Observer:
         card = registry.card(ask.version) if registry.state(ask.version) else None
         if card is not None and is_judged(card):
             return Found(Outcome.TRAINED, card=card)
-        history = TrainingHistory(self.journal.read_all(words.topic_of(ask.version)))
+        topic = words.topic_of(ask.version)
+        # Its iterations, of which there can be many, say nothing that its sign of life does not.
+        history = TrainingHistory(self.journal.read_all(topic, leaving_out=words.PROGRESS))
         if history.last is None or history.seq < ask.seq:
             return self._unheard(ask)
         status = training_status(ask.version, card, history, self.models, self.now)

@@ -1,9 +1,7 @@
 """Attempts that failed, were cancelled or killed, and recordings that could not be made."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -204,27 +202,16 @@ def test_failure_is_told_as_it_is_where_it_cannot_be_recorded(home: Settings) ->
     assert len(events_of(settings, version, "recording_failed")) == 1
 
 
-def test_recorder_that_is_disabled_is_never_imported(own_market: Settings) -> None:
-    """MLflow itself is, by Qlib."""
-    code = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from qlops_assets_tests.support.market import market_settings
-from qlops_assets_tests.support.trainings import run_training
-home = market_settings(Path(sys.argv[1]), Path(sys.argv[2]))
-home = replace(home, training=replace(home.training, label="Ref($close,-9)/Ref($close,-1)-1"))
-assert not run_training(home, only=["training_set"]).success
-print([name for name in sys.modules if name.startswith("qlops_assets.training.recording")])
-"""
-    places = [str(own_market.home), str(own_market.source_folder)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *places],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+def test_recorder_that_is_disabled_is_not_even_imported(
+    own_market: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "qlops_assets.training.recording.attempt", None)
+    training = replace(own_market.training, label="Ref($close,-9)/Ref($close,-1)-1")
+    settings = replace(own_market, training=training)
+    shown = failure_of(run_training(settings, only=["training_set"]))
+    assert shown.metadata["error"].value == "TrainingError"
+    assert not {"mlflow_run", "mlflow_error"} & set(shown.metadata)
     assert not own_market.mlflow.exists()
+    result = run_training(recording(settings, None), only=["training_set"])
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    assert "ModuleNotFoundError" in event.step_failure_data.error.to_string()

@@ -53,11 +53,13 @@ def process(settings: Settings, name: str, folder: Path) -> Iterator["subprocess
         started.communicate()
 
 
-def write_run(settings: Settings, key: RunKey = KEY, status: str = FINISHED) -> str:
+def write_run(
+    settings: Settings, key: RunKey = KEY, status: str = FINISHED, **parameters: str
+) -> str:
     """Record a run and return its identity."""
     with opened(settings) as store, store.run("trials", key, began=AT) as recorder:
         curve = [("l2.valid", 1 / step, step) for step in range(1, 1203)]
-        store.log(recorder.id, parameters={"a": "1"}, tags={"b": "2"}, metrics=curve, at=AT)
+        store.log(recorder.id, parameters=parameters, tags={"b": "2"}, metrics=curve, at=AT)
         store.close(recorder.id, status, AT)
         return str(recorder.id)
 
@@ -113,15 +115,15 @@ def test_run_of_a_process_that_was_killed_is_closed_by_the_next(
 
 
 def test_what_is_recorded_again_is_the_same_run(settings: Settings) -> None:
-    first = write_run(settings, status=FAILED)
-    assert write_run(settings) == first
+    first = write_run(settings, status=FAILED, a="1")
+    assert write_run(settings, a="of another release", b="3") == first
     assert write_run(settings, RunKey("alpha-1", 2, "d1")) != first
     assert write_run(settings, RunKey("alpha-1", 1, "d2")) != first
     client = client_of(settings)
     run = client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "alpha-1")
     assert (run.info.start_time, run.info.end_time) == (1714979289000, 1714979289000)
-    assert run.data.params == {"a": "1"}
+    assert run.data.params == {"a": "1", "b": "3"}
     assert run.data.tags.items() >= {"b": "2", "attempt": "1", "dagster_run": "d1"}.items()
     curve = client.get_metric_history(first, "l2.valid")
     assert [(point.step, point.value) for point in curve] == [(s, 1 / s) for s in range(1, 1203)]
