@@ -6,6 +6,7 @@ for threads: one session at a time in a process, all others wait.
 
 import atexit
 import contextlib
+import importlib.util
 import logging
 import sys
 import threading
@@ -22,6 +23,8 @@ _LOGGING: Final[dict[str, Any]] = {
     "disable_existing_loggers": False,
     "loggers": {"qlib": {"level": "ERROR", "handlers": [], "propagate": True}},
 }
+
+_MODELS: Final = "qlib.contrib.model"
 
 _lock = threading.RLock()
 _open: list[tuple[Path, str]] = []
@@ -44,6 +47,7 @@ def qlib_session(provider: Path, *, region: str = "cn") -> Iterator[None]:
     """
     set_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1", TQDM_DISABLE="1")
     with _lock, _quiet_imports():
+        _import_only_what_is_asked_for()
         _open.append((provider, region))
         try:
             _point_at(provider, region)
@@ -52,6 +56,19 @@ def qlib_session(provider: Path, *, region: str = "cn") -> Iterator[None]:
             _open.pop()
             if _open:
                 _point_at(*_open[-1])
+
+
+def _import_only_what_is_asked_for() -> None:
+    """Keep Qlib's package of models from importing every model that it has.
+
+    Its ``__init__`` imports twenty of them, and torch for most: 220 MB and seconds of each process
+    that trains trees. A module of it can still be imported by its name, which is how Qlib's
+    configurations name them. Remove when a released Qlib imports them when they are used.
+    """
+    if _MODELS not in sys.modules:
+        spec = importlib.util.find_spec(_MODELS)
+        if spec is not None:
+            sys.modules[_MODELS] = importlib.util.module_from_spec(spec)
 
 
 def _point_at(provider: Path, region: str) -> None:

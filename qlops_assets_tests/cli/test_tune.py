@@ -17,7 +17,8 @@ SMALL = ("--set", "parameters.lambda_l2=0.1", "--set", "parameters.num_leaves=4"
 def home(own_market: Settings) -> str:
     write_json(own_market.source_file, {"path": str(own_market.source.path)})  # as the demo does
     (own_market.home / "qlops.toml").write_text(
-        "[recorder]\nenabled = false\n[tuning]\nfolds = 2\n[tuning.space]\nlearning_rate = { low = 0.05, high = 0.3 }\n"
+        "[recorder]\nenabled = false\n[tuning]\nfolds = 2\n"
+        "[tuning.space]\nlearning_rate = { low = 0.05, high = 0.3 }\n"
     )
     return str(own_market.home)
 

@@ -135,3 +135,22 @@ def test_sessions_leave_no_recorder_behind(any_provider: Path) -> None:
             from qlib.workflow import QlibRecorder
     gc.collect()
     assert sum(isinstance(item, QlibRecorder) for item in gc.get_objects()) == 1
+
+
+_TREES = """
+import sys
+from pathlib import Path
+from qlops_assets.models.catalog import TRAINERS
+from qlops_assets.models.qlib_session import qlib_session
+
+with qlib_session(Path(sys.argv[1])):
+    from qlib.contrib.model.gbdt import LGBModel
+    assert LGBModel.__module__ == "qlib.contrib.model.gbdt"
+print("torch" in sys.modules, "catboost" in sys.modules, "xgboost" in sys.modules)
+"""
+
+
+def test_process_that_trains_trees_does_not_import_every_model(any_provider: Path) -> None:
+    command = [sys.executable, "-c", _TREES, str(any_provider)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False", "False"]
