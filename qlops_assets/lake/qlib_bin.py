@@ -130,6 +130,27 @@ def provider_instruments(provider: Path) -> list[str]:
     return [line.partition("\t")[0] for line in lines]
 
 
+def read_field(
+    provider: Path, code: str, field: str, first: int, last: int
+) -> tuple[int, NDArray[np.float32]]:
+    """Return an instrument's values of a field between two places of the calendar.
+
+    Returns:
+        The place of the first, and the values; none where the provider has no such file.
+    """
+    try:
+        content = np.fromfile(_bin(provider, code, field), dtype="<f4")
+    except FileNotFoundError:
+        return first, np.empty(0, dtype=np.float32)
+    begin = int(content[0])
+    start = max(first, begin)
+    return start, content[1 + start - begin : max(0, last + 2 - begin)]
+
+
+def _bin(provider: Path, code: str, field: str) -> Path:
+    return provider / "features" / folder_name(code) / f"{field.lower()}.day.bin"
+
+
 def _remove_old(folder: Path) -> None:
     providers = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     providers.sort(key=lambda p: p.stat().st_mtime_ns, reverse=True)

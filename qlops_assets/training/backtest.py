@@ -168,6 +168,7 @@ def simulate(
     from qlib.backtest import backtest
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    from qlops_assets.training.exchange.account import ordered_position, unmeasured_executor
     from qlops_assets.training.exchange.exchange import board_exchange
 
     first, last = _bounds(test)
@@ -181,16 +182,24 @@ def simulate(
             end_time=last,
             account=account,
             benchmark=_benchmark_series(benchmark),
-            strategy=strategy.build(),
+            strategy=_quick(strategy.build()),
             executor={
-                "class": "SimulatorExecutor",
-                "module_path": "qlib.backtest.executor",
+                "class": unmeasured_executor(),
                 "kwargs": {"time_per_step": "day", "generate_portfolio_metrics": True},
             },
             exchange_kwargs={"exchange": board_exchange(conditions, _codes(test), first, last)},
+            pos_type=ordered_position(),
         )
     report, positions = portfolio["1day"]
     return report, positions
+
+
+def _quick(built: Any) -> Any:
+    """Return Qlib's strategy with its scores cut into days beforehand."""
+    from qlops_assets.training.exchange.account import by_day
+
+    built.signal = by_day(built.signal)
+    return built
 
 
 def _codes(test: pl.DataFrame) -> list[str]:

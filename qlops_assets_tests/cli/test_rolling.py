@@ -226,6 +226,30 @@ def test_recipe_of_the_schedule_is_the_one_that_is_meant(qlops: Qlops, home: Set
     assert {one["train"][0] for one in said["windows"]} == {str(DAYS[0])}
 
 
+def test_windows_of_a_task_of_qlibs_are_purged_and_its_rest_is_told(
+    qlops: Qlops, home: Settings, tmp_path: Path
+) -> None:
+    segments = f"train: [{DAYS[0]}, {DAYS[202]}], valid: [{DAYS[203]}, {DAYS[259]}]"
+    (tmp_path / "task.yaml").write_text(
+        "task:\n"
+        "  model: {class: LinearModel, module_path: qlib.contrib.model.linear}\n"
+        "  dataset:\n"
+        "    class: DatasetH\n"
+        "    kwargs:\n"
+        "      handler: {class: Alpha158, kwargs: {instruments: csi300}}\n"
+        f"      segments: {{{segments}, test: [{DAYS[260]}, {DAYS[300]}]}}\n"
+    )
+    words = ("train", "rolling", "--home", str(home.home), "--spec", "task.yaml", "--plan")
+    said = qlops(*words, "--json")
+    assert "the universe is that of [universe] name" in said.err
+    found = said.document["windows"]
+    assert len(found) == 9  # eight of 20 days each, and one that has no test day yet
+    assert found[0]["train"] == [str(DAYS[0]), str(DAYS[200])]
+    assert found[0]["valid"] == [str(DAYS[203]), str(DAYS[257])]
+    assert found[7]["test"] == [str(DAYS[400]), str(DAYS[419])]
+    assert (found[8]["state"], found[8]["test"]) == ("not yet", [None, None])
+
+
 def test_home_without_a_day_says_what_to_do(qlops: Qlops, tmp_path: Path) -> None:
     for words in ((), ("--plan",)):
         said = qlops("train", "rolling", "--home", str(tmp_path / "none"), *words)

@@ -135,7 +135,7 @@ def test_windows_are_trained_as_the_days_come_each_once(
     assert second.tags["qlops/window"] == "2"
     assert second.run_key != request.run_key
     assert home.look(4).run_key == second.run_key  # the evening is evaluated once more
-    assert home.look(5) == f"window 2 is in training as {second.partition_key}"
+    assert home.look(5).startswith(f"window 2 is in training as {second.partition_key}, asked ")
     assert home.run(second).success
     facts = Registry(home.journal).card(second.partition_key).facts
     assert facts["segments"]["train"] == [str(DAYS[20]), str(DAYS[220])]

@@ -50,7 +50,7 @@ def asked_settings(
     settings, notes = read_spec(shell.settings, file) if file else (shell.settings, [])
     settings = with_changes(settings, model, changes)
     for note in notes:
-        shell.log().print(f"[yellow]{note}[/yellow]")
+        shell.log().print(note, markup=False, style="yellow")
     return settings, notes
 
 

@@ -66,7 +66,7 @@ class RollingCommand:
         """
         log = self.shell.log()
         for note in self.notes:
-            log.print(f"[yellow]{note}[/yellow]")
+            log.print(note, markup=False, style="yellow")
         plan = self._plan()
         chosen = plan.chosen(last, every=every)
         if only_plan:

@@ -13,6 +13,8 @@ import numpy as np
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.training.exchange.boards import Board
 from qlops_assets.training.exchange.conditions import Conditions
+from qlops_assets.training.exchange.market import market_quotes
+from qlops_assets.training.exchange.quotes import day_quotes
 
 # A number or None would let Qlib fall back to the region's own limit.
 _NEVER: Final = "Lt($close,0)"
@@ -27,6 +29,20 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
     from qlib.backtest.exchange import Exchange
 
     class BoardExchange(Exchange):  # type: ignore[misc]
+        def get_quote_from_qlib(self) -> None:
+            quotes = market_quotes(self.codes, self.all_fields, self.start_time, self.end_time)
+            self.quote_df = quotes
+            # Shares cannot be counted where a traded bar has no factor.
+            self.trade_w_adj_price = bool((quotes["$factor"].isna() & ~quotes["$close"].isna()).any())
+            self._update_limit(self.limit_threshold)
+
+        def check_stock_suspended(self, stock_id: str, start_time: Any, end_time: Any) -> bool:
+            """Return what Qlib's does, which makes a table of one number where a holiday follows."""
+            suspended = self.quote.is_suspended(stock_id, start_time, end_time)
+            if suspended is None:
+                return bool(super().check_stock_suspended(stock_id, start_time, end_time))
+            return bool(suspended)
+
         def _update_limit(self, limit_threshold: Any) -> None:
             super()._update_limit(limit_threshold)  # halts
             _mark_limits(self.quote_df, conditions.boards)
@@ -45,6 +61,7 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
         close_cost=conditions.close_cost,
         min_cost=conditions.min_cost,
         trade_unit=conditions.trade_unit or None,
+        quote_cls=day_quotes(),
     )
     _require_prices(made, conditions)
     return made
@@ -52,11 +69,9 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
 
 def _mark_limits(quotes: Any, boards: Sequence[Board]) -> None:
     """Mark the days on which an instrument is at the limit of its board."""
-    codes = quotes.index.get_level_values("instrument")
-    days = quotes.index.get_level_values("datetime")
-    undecided = np.ones(len(codes), dtype=bool)
+    undecided = np.ones(len(quotes), dtype=bool)
     for board in boards:
-        rows = undecided & _of_board(board, codes, days)
+        rows = undecided & _of_board(board, quotes.index)
         undecided &= ~rows
         for side in ("buy", "sell"):
             met = quotes[getattr(board, f"{side}_limited")].fillna(0).astype(bool)
@@ -81,10 +96,12 @@ def _require_prices(exchange: Any, conditions: Conditions) -> None:
         )
 
 
-def _of_board(board: Board, codes: Any, days: Any) -> Any:
-    known = {code: board.holds_for(code) for code in codes.unique()}
-    held = codes.map(known).to_numpy(dtype=bool)
-    return held if board.since is None else held & (days >= np.datetime64(board.since))
+def _of_board(board: Board, rows: Any) -> Any:
+    codes, places = rows.levels[0], np.asarray(rows.codes[0])
+    held = np.array([board.holds_for(code) for code in codes], dtype=bool)[places]
+    if board.since is None:
+        return held
+    return held & (rows.get_level_values("datetime") >= np.datetime64(board.since))
 
 
 def _volume_cap(share: float | None) -> tuple[str, str] | None:

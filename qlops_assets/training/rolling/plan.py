@@ -67,6 +67,8 @@ class PlannedWindow:
         """What there is to say beside the state."""
         if self.state == WindowState.NOT_YET:
             return f"{self.window.test_days} of {self.window.step_days} test days are there"
+        if self.state == WindowState.TRAINING and self.last:
+            return f"asked for by {self.last.by} on {self.last.at:%Y-%m-%d %H:%M} UTC"
         if self.state in (WindowState.FAILED, WindowState.GIVEN_UP) and self.found:
             times = "once" if self.asks == 1 else f"{self.asks} times"
             return f"tried {times}; {self.found.outcome}: {self.found.why}"

@@ -57,7 +57,7 @@ def _reason_to_wait(plan: RollingPlan, newest: PlannedWindow) -> str | None:
     if newest.state == WindowState.TRAINED:
         return f"{named} is trained as {newest.version}; window {plan.next.number}: {plan.next.why}"
     if newest.state == WindowState.TRAINING:
-        return f"{named} is in training as {newest.version}"
+        return f"{named} is in training as {newest.version}, {newest.why}"
     if newest.state == WindowState.GIVEN_UP:
         return f"{named} is given up: {newest.why}; `qlops train rolling` tries it again"
     return None

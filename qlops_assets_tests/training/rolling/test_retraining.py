@@ -302,7 +302,8 @@ def test_every_answer_of_a_schedule_names_the_window_and_the_reason(home: Home) 
     home.settings = asked_for
     asked = home.look("2")
     assert isinstance(asked, Ask)
-    assert home.look("3") == f"window 1 is in training as v1-{BEGUN}"
+    told = f"window 1 is in training as v1-{BEGUN}, asked for by schedule on 2026-01-05 18:30 UTC"
+    assert home.look("3") == told
     play(home, asked, "failed")
     for tick in ("4", "5"):
         play(home, home.look(tick), "cancelled")
