@@ -20,6 +20,7 @@ from qlops_assets.features.version import FeatureVersion, FrameSpec
 from qlops_assets.lake.universe import load_universe, members
 from qlops_assets.training.processors import fitted_on
 from qlops_assets.training.segments import Segments
+from qlops_assets.training.storage import processed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,19 +126,16 @@ def qlib_dataset(
         segments: First and last day of each.
         processors: Qlib's, ``infer`` and ``learn``. What is fitted is fitted on ``train`` only.
     """
-    import pandas as pd
     from qlib.data.dataset import DatasetH
-    from qlib.data.dataset.handler import DataHandlerLP
-    from qlib.data.dataset.loader import StaticDataLoader
+    from qlib.utils import init_instance_by_config
 
-    # Some of its processors write into what another cut out of a frame, as they mean to.
-    with pd.option_context("mode.chained_assignment", None):
-        handler = DataHandlerLP(
-            data_loader=StaticDataLoader(frame),
-            infer_processors=[fitted_on(segments.train, one) for one in processors["infer"]],
-            learn_processors=[fitted_on(segments.train, one) for one in processors["learn"]],
-        )
-    return DatasetH(handler, segments=_qlib_segments(segments))
+    made = {
+        stage: [
+            init_instance_by_config(fitted_on(segments.train, one)) for one in processors[stage]
+        ]
+        for stage in ("infer", "learn")
+    }
+    return DatasetH(processed(frame, **made), segments=_qlib_segments(segments))
 
 
 def _qlib_segments(segments: Segments) -> dict[str, tuple[date, date]]:

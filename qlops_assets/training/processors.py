@@ -21,6 +21,8 @@ KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "CSRankNorm": ("fields_group",),
     "CSZFillna": ("fields_group",),
 }
+# Those that touch the columns of their groups, and drop rows by them, but nothing else.
+_OF_GROUPS: Final = ("DropnaLabel", "DropnaProcessor", "CSZScoreNorm", "CSRankNorm", "CSZFillna")
 _FITTED: Final = ("RobustZScoreNorm", "ZScoreNorm", "MinMaxNorm")
 _STAGES: Final = ("infer", "learn")
 Processors = dict[str, list[dict[str, Any]]]
@@ -90,6 +92,13 @@ def _require_row(where: str, name: str, kwargs: Mapping[str, Any]) -> None:
 def is_fitted(processor: Mapping[str, Any]) -> bool:
     """Return whether what a processor does depends on the days that it is fitted on."""
     return processor["class"] in _FITTED
+
+
+def is_of_label_alone(processor: Any) -> bool:
+    """Return whether a processor of Qlib's (not its configuration) reads and writes labels only."""
+    groups = processor.fields_group
+    groups = groups if isinstance(groups, list) else [groups]
+    return type(processor).__name__ in _OF_GROUPS and set(groups) == {"label"}
 
 
 def fitted_on(train: tuple[date, date], processor: Mapping[str, Any]) -> dict[str, Any]:
