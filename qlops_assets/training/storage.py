@@ -109,17 +109,22 @@ class LearnedRows(Rows):
     def _frame(self, first: int, last: int, columns: Sequence[int]) -> "pd.DataFrame":
         import pandas as pd
 
-        places, label = self.places[first:last], len(self.columns) - 1
-        values = np.empty((len(places), len(columns)), self.values.dtype, order="F")
-        for number, column in enumerate(columns):
-            if column == label:
-                values[:, number] = self.label[first:last]
+        places, own = self.places[first:last], len(self.columns) - 1
+        label = self.label[first:last]
+        # Ranks are float64, beside features of float32; what is of one type stays one matrix.
+        is_apart = own in columns and label.dtype != self.values.dtype
+        kept = [column for column in columns if column != own or not is_apart]
+        values = np.empty((len(places), len(kept)), self.values.dtype, order="F")
+        for number, column in enumerate(kept):
+            if column == own:
+                values[:, number] = label
             else:
                 np.take(self.values[:, column], places, out=values[:, number])
-        cut = slice(columns[0], columns[-1] + 1)
-        return pd.DataFrame(
-            values, index=self.index[first:last], columns=self.columns[cut], copy=False
-        )
+        index = self.index[first:last]
+        found = pd.DataFrame(values, index=index, columns=self.columns[kept], copy=False)
+        if is_apart:
+            found[self.columns[own]] = label
+        return found
 
 
 def handler_of(
@@ -142,6 +147,7 @@ def handler_of(
             self.infer_processors, self.learn_processors = list(infer), list(learn)
             self.shared_processors: list[Any] = []
             self.fetch_orig, self.drop_raw = True, "raw" not in rows
+            self.rows = rows
 
         def fetch(  # noqa: PLR0917 # Qlib's signature
             self,

@@ -20,6 +20,7 @@ from qlops_assets.core.columns import DATE, INSTRUMENT, LABEL
 from qlops_assets.training.frame import qlib_dataset, qlib_index
 from qlops_assets.training.processors import Processors, is_fitted
 from qlops_assets.training.segments import Segments
+from qlops_assets.training.storage import LearnedRows, Rows, handler_of
 from qlops_assets.training.tuning.folds import Fold
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 _ABOUT: Final = "data.json"
 _LABELS: Final = "labels.parquet"
-# What an inference sees, and what a model learns from: Qlib's names of the two.
-_KEYS: Final = ("infer", "learn")
+# Which rows of ``infer`` a model learns from, and their labels, where these alone are processed.
+_PLACES: Final = "learn.places.npy"
+_LABEL: Final = "learn.label.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,15 @@ def write_shared(
         folds: In order.
         processors: Of the training.
     """
-    differ = any(is_fitted(one) for stage in _KEYS for one in processors[stage])
+    differ = any(is_fitted(one) for stage in ("infer", "learn") for one in processors[stage])
     with new_folder(folder) as temporary:
         places = []
         for number, fold in enumerate(folds):
             place = f"fold-{number}" if differ else "all"
             if place not in places:
                 segments = Segments(fold.train, fold.valid, fold.valid)
-                _write_part(temporary / place, qlib_dataset(frame, segments, processors))
+                dataset = qlib_dataset(frame, segments, processors)
+                _write_part(temporary / place, dataset.handler.rows)
             places.append(place)
         _keys(frame.index).with_columns(
             pl.Series(LABEL, frame[("label", LABEL)].to_numpy())
@@ -100,47 +103,26 @@ class SharedData:
 
         place = self._about["places"][number]
         if place not in self._handlers:
-            frames = {
-                key: _read_frame(self._folder / place, key, self._about["features"])
-                for key in _KEYS
-            }
-            self._handlers[place] = _frames_class()(frames)
+            rows = _read_part(self._folder / place, self._about["features"])
+            self._handlers[place] = handler_of(rows)
         segments = {"train": fold.train, "valid": fold.valid}
         return FoldData(DatasetH(self._handlers[place], segments=segments), self._labels)
 
 
-def _frames_class() -> Any:
-    from qlib.data.dataset.handler import DataHandlerLP
-
-    class MadeFrames(DataHandlerLP):  # type: ignore[misc]
-        """Qlib's handler of data that was processed elsewhere."""
-
-        def __init__(self, frames: Mapping[str, "pd.DataFrame"]) -> None:
-            for name in ("infer_processors", "learn_processors", "shared_processors"):
-                setattr(self, name, [])
-            self.process_type, self.drop_raw = self.PTYPE_A, True
-            self.data_loader, self.instruments = None, None
-            self.start_time, self.end_time = None, None
-            self.fetch_orig = True
-            self._infer, self._learn = frames["infer"], frames["learn"]
-
-    return MadeFrames
-
-
-def _write_part(folder: Path, dataset: Any) -> None:
-    from qlib.data.dataset.handler import DataHandlerLP
-
+def _write_part(folder: Path, rows: Mapping[str, Rows]) -> None:
     folder.mkdir()
-    for key, data_key in zip(_KEYS, (DataHandlerLP.DK_I, DataHandlerLP.DK_L), strict=True):
-        frame = dataset.handler.fetch(col_set=DataHandlerLP.CS_RAW, data_key=data_key)
-        kind = np.result_type(*frame.dtypes)
-        values = np.lib.format.open_memmap(
-            folder / f"{key}.npy", "w+", kind, frame.shape, fortran_order=True
-        )
-        for column in range(frame.shape[1]):
-            values[:, column] = frame.iloc[:, column].to_numpy()
-        values.flush()
-        _keys(frame.index).write_parquet(folder / f"{key}.parquet")
+    _write_rows(folder / "infer", rows["infer"])
+    learned = rows["learn"]
+    if isinstance(learned, LearnedRows):
+        np.save(folder / _PLACES, learned.places)
+        np.save(folder / _LABEL, learned.label)
+    else:
+        _write_rows(folder / "learn", learned)
+
+
+def _write_rows(path: Path, rows: Rows) -> None:
+    np.save(path.with_suffix(".npy"), rows.values)  # which keeps it column behind column
+    _keys(rows.index).write_parquet(path.with_suffix(".parquet"))
 
 
 def _keys(index: Any) -> pl.DataFrame:
@@ -149,13 +131,20 @@ def _keys(index: Any) -> pl.DataFrame:
     return pl.DataFrame({INSTRUMENT: codes, DATE: days})
 
 
-def _read_frame(folder: Path, key: str, features: Sequence[str]) -> "pd.DataFrame":
+def _read_part(folder: Path, features: Sequence[str]) -> dict[str, Rows]:
+    infer = _read_rows(folder / "infer", features)
+    if not (folder / _PLACES).is_file():
+        return {"infer": infer, "learn": _read_rows(folder / "learn", features)}
+    places, label = (np.load(folder / name, mmap_mode="r") for name in (_PLACES, _LABEL))
+    return {"infer": infer, "learn": LearnedRows(infer, places, label)}
+
+
+def _read_rows(path: Path, features: Sequence[str]) -> Rows:
     import pandas as pd
 
-    values = np.load(folder / f"{key}.npy", mmap_mode="r")
+    values = np.load(path.with_suffix(".npy"), mmap_mode="r")
     columns = pd.MultiIndex.from_tuples([("feature", n) for n in features] + [("label", LABEL)])
-    index = qlib_index(pl.read_parquet(folder / f"{key}.parquet"))
-    return pd.DataFrame(np.asarray(values), index=index, columns=columns, copy=False)
+    return Rows(values, qlib_index(pl.read_parquet(path.with_suffix(".parquet"))), columns)
 
 
 def rows_of_folds(rows: pl.DataFrame, folds: Sequence[Fold]) -> pl.DataFrame:
