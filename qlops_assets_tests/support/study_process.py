@@ -13,6 +13,7 @@ from qlops_assets.core.settings import Settings
 from qlops_assets.core.studies.history import StudyHistory
 from qlops_assets.core.studies.words import topic_of
 from qlops_assets_tests.support.market import market_settings
+from qlops_assets_tests.support.own_factors import with_features
 
 # All of them can be trained on so small a market, and quickly.
 SPACE = {
@@ -20,13 +21,14 @@ SPACE = {
     "num_leaves": {"low": 4, "high": 32},
     "lambda_l2": {"low": 0.1, "high": 10.0, "log": True},
 }
+FEATURES = ("KMID", "KSFT", "ROC5", "ROC10", "MA5", "MA10", "STD5", "RSV5", "CORR5", "VMA5")
 TUNING = TuningSettings(trials=4, folds=2, jobs=2, startup_trials=3, pruning=False, space=SPACE)
 
 
 def tuning_settings(settings: Settings, **changes: object) -> Settings:
     """Return the settings of a small study."""
     tuning = replace(TUNING, **changes)  # type: ignore[arg-type]
-    return replace(settings, tuning=tuning)
+    return with_features(replace(settings, tuning=tuning), *FEATURES)
 
 
 def kept(settings: Settings) -> str:

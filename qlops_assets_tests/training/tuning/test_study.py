@@ -1,8 +1,9 @@
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,6 +18,7 @@ from qlops_assets.core.studies.status import request_cancel, study_status
 from qlops_assets.training.tuning.specification import study_folder, study_spec
 from qlops_assets.training.tuning.study import DATA, run_study, tuned
 from qlops_assets.training.tuning.trials import trials_of
+from qlops_assets_tests.support.market import copied
 from qlops_assets_tests.support.study_process import (
     history_of,
     kept,
@@ -39,11 +41,27 @@ def workers_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A home with a study of four trials."""
+
+    settings: Settings
+    study: str
+    history: StudyHistory
+
+
+@pytest.fixture(scope="module")
+def finished(market: Settings, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Not to be changed."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    settings = tuning_settings(copied(market, home))
+    return Finished(settings, *run(settings, 4))
+
+
 def test_a_study_judges_every_trial_by_all_folds_and_begins_with_the_recipe(
-    own_market: Settings,
+    finished: Finished,
 ) -> None:
-    settings = tuning_settings(own_market)
-    study, history = run(settings, 4)
+    settings, history = finished.settings, finished.history
     assert [trial.state for trial in history.ended] == [words.COMPLETE] * 4
     assert history.trials[0].is_baseline
     assert history.trials[0].parameters == {}
@@ -56,10 +74,11 @@ def test_a_study_judges_every_trial_by_all_folds_and_begins_with_the_recipe(
     assert set(history.importance) == set(study_spec(settings).space)
     assert sum(history.importance.values()) == pytest.approx(1.0, abs=1e-4)
     assert history.outcome == words.FINISHED
-    assert not (study_folder(settings, study) / DATA).exists()  # gigabytes on a real market
+    data = study_folder(settings, finished.study) / DATA
+    assert not data.exists()  # gigabytes on a real market
 
 
-def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(own_market: Settings) -> None:
+def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(finished: Finished) -> None:
     """The same through Qlib's dataset as any training has it, in one process, from the lake."""
     from qlops_assets.core.columns import DATE
     from qlops_assets.core.progress import Unreported
@@ -76,8 +95,7 @@ def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(own_market: Setti
     from qlops_assets.training.segments import Segments
     from qlops_assets.training.spec import trainer_of
 
-    settings = tuning_settings(own_market, jobs=1)
-    _, history = run(settings, 2)
+    settings, history = finished.settings, finished.history
     trial, spec = history.trials[1], study_spec(settings)
     fold = spec.folds[1]
     training = replace(
@@ -142,15 +160,18 @@ def test_a_study_that_is_killed_at_random_moments_has_every_trial_once(
     assert sum(trial.starts for trial in history.ended) > trials
 
 
-def test_a_finished_study_goes_on_when_it_is_asked_for_more(own_market: Settings) -> None:
-    settings = tuning_settings(own_market, jobs=1)
-    study, first = run(settings, 2)
-    _, again = run(settings, 2)
-    assert told(again) == told(first)
+def test_a_finished_study_goes_on_when_it_is_asked_for_more(
+    finished: Finished, tmp_path: Path
+) -> None:
+    settings = replace(
+        copied(finished.settings, tmp_path / "home"), tuning=finished.settings.tuning
+    )
+    study, same = run(settings, 4)
+    assert told(same) == told(finished.history)
     assert history_of(settings, study).starts == 1  # nothing was left to do
-    _, more = run(settings, 3)
-    assert told(more)[:2] == told(first)
-    assert len(more.ended) == 3
+    _, more = run(settings, 5)
+    assert told(more)[:4] == told(finished.history)
+    assert len(more.ended) == 5
 
 
 def test_a_worker_that_is_killed_costs_no_trial(own_market: Settings) -> None:
@@ -187,8 +208,8 @@ def test_a_study_stops_when_it_is_asked_to_and_goes_on_later(own_market: Setting
 
 
 def test_pruning_ends_trials_that_are_worse_than_the_others(own_market: Settings) -> None:
-    settings = tuning_settings(own_market, pruning=True, startup_trials=2, jobs=1, folds=3)
-    _, history = run(settings, 8)
+    settings = tuning_settings(own_market, pruning=True, startup_trials=2, jobs=1)
+    _, history = run(settings, 7)
     pruned = [trial for trial in history.ended if trial.state == words.PRUNED]
     assert pruned
     for trial in pruned:
@@ -198,12 +219,12 @@ def test_pruning_ends_trials_that_are_worse_than_the_others(own_market: Settings
             if o.state == words.COMPLETE and o.number < trial.number
         ]
         assert np.mean(trial.rank_ics) < np.median(others)
-        assert len(trial.folds) < 3
+        assert len(trial.folds) < 2
 
 
 def test_a_study_whose_trials_all_fail_ends_and_says_why(own_market: Settings) -> None:
     hopeless = {"lambda_l1": [1e6, 2e6, 3e6, 4e6, 5e6]}  # one leaf: all scores are the same
-    settings = tuning_settings(own_market, space=hopeless)
+    settings = tuning_settings(own_market, space=hopeless, jobs=1)
     settings = replace(settings, training=replace(settings.training, parameters={"lambda_l1": 1e7}))
     with pytest.raises(TrainingError, match="trials failed; the last: its scores rank nothing"):
         run(settings, 5)
@@ -233,15 +254,14 @@ def test_a_cancelled_study_is_told_in_one_sentence() -> None:
     )
 
 
-def test_the_best_trial_becomes_a_version_whose_trials_count(own_market: Settings) -> None:
+def test_the_best_trial_becomes_a_version_whose_trials_count(finished: Finished) -> None:
     from qlops_assets.core.progress import Unreported
     from qlops_assets.training.evaluation import evaluate_model
     from qlops_assets.training.fit import fit_model, prepare_training_set
     from qlops_assets.training.recipes import keep_recipe
     from qlops_assets.training.spec import training_spec
 
-    settings = tuning_settings(own_market)
-    study, history = run(settings, 4)
+    settings, study, history = finished.settings, finished.study, finished.history
     best = tuned(settings, study, history)
     assert history.best is not None
     assert best.training.parameters == settings.training.parameters | history.best.parameters
