@@ -14,7 +14,7 @@ from qlops_assets.core.errors import TrainingError
 from qlops_assets.training.exchange.boards import Board
 from qlops_assets.training.exchange.conditions import Conditions
 from qlops_assets.training.exchange.market import market_quotes
-from qlops_assets.training.exchange.quotes import day_quotes
+from qlops_assets.training.exchange.quotes import DayQuotes
 
 # A number or None would let Qlib fall back to the region's own limit.
 _NEVER: Final = "Lt($close,0)"
@@ -26,29 +26,8 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
     Raises:
         TrainingError: a price to deal at is missing, or shares cannot be counted.
     """
-    from qlib.backtest.exchange import Exchange
-
-    class BoardExchange(Exchange):  # type: ignore[misc]
-        def get_quote_from_qlib(self) -> None:
-            quotes = market_quotes(self.codes, self.all_fields, self.start_time, self.end_time)
-            self.quote_df = quotes
-            # Shares cannot be counted where a traded bar has no factor.
-            self.trade_w_adj_price = bool((quotes["$factor"].isna() & ~quotes["$close"].isna()).any())
-            self._update_limit(self.limit_threshold)
-
-        def check_stock_suspended(self, stock_id: str, start_time: Any, end_time: Any) -> bool:
-            """Return what Qlib's does, which makes a table of one number where a holiday follows."""
-            suspended = self.quote.is_suspended(stock_id, start_time, end_time)
-            if suspended is None:
-                return bool(super().check_stock_suspended(stock_id, start_time, end_time))
-            return bool(suspended)
-
-        def _update_limit(self, limit_threshold: Any) -> None:
-            super()._update_limit(limit_threshold)  # halts
-            _mark_limits(self.quote_df, conditions.boards)
-
     limits = {text for b in conditions.boards for text in (b.buy_limited, b.sell_limited)}
-    made = BoardExchange(
+    made = _exchange_class(conditions)(
         freq="day",
         start_time=first,
         end_time=last,
@@ -61,10 +40,37 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
         close_cost=conditions.close_cost,
         min_cost=conditions.min_cost,
         trade_unit=conditions.trade_unit or None,
-        quote_cls=day_quotes(),
+        quote_cls=DayQuotes,
     )
     _require_prices(made, conditions)
     return made
+
+
+def _exchange_class(conditions: Conditions) -> Any:
+    from qlib.backtest.exchange import Exchange
+
+    class BoardExchange(Exchange):  # type: ignore[misc]
+        def get_quote_from_qlib(self) -> None:
+            quotes = market_quotes(self.codes, self.all_fields, self.start_time, self.end_time)
+            self.quote_df = quotes
+            # Shares cannot be counted where a traded bar has no factor.
+            self.trade_w_adj_price = bool(
+                (quotes["$factor"].isna() & ~quotes["$close"].isna()).any()
+            )
+            self._update_limit(self.limit_threshold)
+
+        def check_stock_suspended(self, stock_id: str, start_time: Any, end_time: Any) -> bool:
+            """Return what Qlib does, by a table of one number where a holiday follows."""
+            suspended = self.quote.is_suspended(stock_id, start_time, end_time)
+            if suspended is None:
+                return bool(super().check_stock_suspended(stock_id, start_time, end_time))
+            return bool(suspended)
+
+        def _update_limit(self, limit_threshold: Any) -> None:
+            super()._update_limit(limit_threshold)  # halts
+            _mark_limits(self.quote_df, conditions.boards)
+
+    return BoardExchange
 
 
 def _mark_limits(quotes: Any, boards: Sequence[Board]) -> None:

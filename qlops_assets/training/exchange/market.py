@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _PARTS: Final = ("feature", "feature_left", "feature_right", "condition")
 
 
-def market_quotes(codes: Sequence[str], fields: Iterable[str], first: Any, last: Any) -> Any:
+def market_quotes(
+    codes: Sequence[str], fields: Iterable[str], first: Any, last: Any
+) -> "pd.DataFrame":
     """Return a frame of fields and expressions by (instrument, datetime); a session must be open.
 
     Args:
@@ -69,41 +71,28 @@ def _fields(node: Any) -> set[str]:
 
 
 def _computed(tree: Any, frame: "pd.DataFrame") -> Any:
-    from qlib.data.base import Expression, Feature
-
-    class Column(Expression):  # type: ignore[misc]
-        """A field of all rows, for every instrument that it is asked for."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __str__(self) -> str:
-            return self._name
-
-        def load(self, *_: Any) -> "pd.Series[float]":
-            return frame[self._name]
-
-        def _load_internal(self, *_: Any) -> "pd.Series[float]":
-            return frame[self._name]
-
-        def get_longest_back_rolling(self) -> int:
-            return 0
-
-        def get_extended_window_size(self) -> tuple[int, int]:
-            return 0, 0
-
-    def over_columns(node: Any) -> Any:
-        if isinstance(node, Feature):
-            return Column(str(node))
-        made = copy(node)
-        for part, child in _children(node).items():
-            setattr(made, part, over_columns(child))
-        return made
-
+    """Return the values of an expression of a row, for every row of a frame."""
     # Qlib keeps what it computed by the instrument's name: this one is nobody else's.
     everything = object()
-    values = over_columns(tree).load(everything, 0, len(frame) - 1, "day")
+    values = _over_columns(tree, frame).load(everything, 0, len(frame) - 1, "day")
     return np.asarray(values).astype(np.float32)
+
+
+def _over_columns(node: Any, frame: "pd.DataFrame") -> Any:
+    """Return an expression whose fields are a frame's columns."""
+    from qlib.data.base import Feature
+
+    if not isinstance(node, Feature):
+        made = copy(node)
+        for part, child in _children(node).items():
+            setattr(made, part, _over_columns(child, frame))
+        return made
+
+    class Column(Feature):  # type: ignore[misc]
+        def _load_internal(self, *_: Any) -> "pd.Series[float]":
+            return frame[str(self)].copy(deep=False)  # Qlib gives what it computes a name
+
+    return Column(str(node).removeprefix("$"))
 
 
 def _read(codes: Sequence[str], names: Sequence[str], first: Any, last: Any) -> "pd.DataFrame":
@@ -115,21 +104,22 @@ def _read(codes: Sequence[str], names: Sequence[str], first: Any, last: Any) -> 
     provider = C.dpm.get_data_uri("day")
     calendar = Cal.calendar(freq="day")
     _, _, begin, end = Cal.locate_index(first, last, freq="day", future=False)
-    places, columns, counts = [], [], []
+    places, columns = [], []
     for code in codes:
         found = [read_field(provider, code, name.removeprefix("$"), begin, end) for name in names]
-        starts = [start for start, values in found if values.size]
-        low = min(starts, default=begin)
-        high = max((start + values.size for start, values in found if values.size), default=low)
+        with_values = [(start, start + values.size) for start, values in found if values.size]
+        low = min((start for start, _ in with_values), default=begin)
+        high = max((stop for _, stop in with_values), default=low)
         table = np.full((len(names), high - low), np.nan, dtype=np.float32)
         for row, (start, values) in enumerate(found):
             table[row, start - low : start - low + values.size] = values
         places.append(np.arange(low, high))
         columns.append(table)
-        counts.append(high - low)
-    index = pd.MultiIndex(
-        levels=[pd.Index(codes, dtype=object), pd.DatetimeIndex(calendar[begin : end + 1])],
-        codes=[np.repeat(np.arange(len(codes)), counts), np.concatenate(places) - begin],
-        names=["instrument", "datetime"],
-    )
+    names_of_rows: Any = np.array(codes, dtype=object)
+    levels: Any = [names_of_rows, pd.DatetimeIndex(calendar[begin : end + 1])]
+    row_of: Any = [
+        np.repeat(np.arange(len(codes)), [part.size for part in places]),
+        np.concatenate(places) - begin,
+    ]
+    index = pd.MultiIndex(levels=levels, codes=row_of, names=["instrument", "datetime"])
     return pd.DataFrame(np.concatenate(columns, axis=1).T, index=index, columns=list(names))
