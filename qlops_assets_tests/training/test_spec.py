@@ -85,6 +85,7 @@ def test_every_training_setting_is_accounted_for() -> None:
         *("train_end", "valid_end", "train_share", "valid_share", "embargo_days"),  # as segments
         *("segments", "purge"),
         *("topk", "n_drop", "account", "region", "min_rank_ic"),
+        "study",  # whose trials count in the verdict
     }
     only_refuse = {"label_horizon_days", "min_days"}
     assert set(TrainingSettings.__dataclass_fields__) == in_spec | only_refuse

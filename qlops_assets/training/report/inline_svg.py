@@ -20,8 +20,8 @@ def inline_svg(figure: "Figure", *, name: str, alternative: str) -> str:
 
     1. Colours become variables of the page, ``--c-0072b2`` for ``#0072b2``, so that one drawing
        serves light, dark and print; the ground is left to the page.
-    2. Ids that nothing refers to go; the others get the name before them, since those of two
-       drawings are alike.
+    2. Ids that nothing refers to go; the others are the name and a number, since those of two
+       drawings are alike, and some of Matplotlib's are others each time.
     3. Size and font are the page's; metadata and styles that would hold for the whole page go.
 
     Args:
@@ -34,13 +34,10 @@ def inline_svg(figure: "Figure", *, name: str, alternative: str) -> str:
     figure.patch.set_visible(False)
     text = _FONT.sub("", _NOT_NEEDED.sub("", as_svg(figure)))
     text = _COLOUR.sub(r"var(--c-\1)", text)
-    used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", text))
-    text = re.sub(r" id=\"([^\"]+)\"", lambda m: _named(m[1], name) if m[1] in used else "", text)
-    text = re.sub(r"((?:href=\"|url\()#)([^\")]+)", rf"\g<1>{name}-\2", text)
+    used = dict.fromkeys(re.findall(r"(?:href=\"|url\()#([^\")]+)", text))
+    own = {identity: f"{name}-{number}" for number, identity in enumerate(used)}
+    text = re.sub(r" id=\"([^\"]+)\"", lambda m: f' id="{own[m[1]]}"' if m[1] in own else "", text)
+    text = re.sub(r"((?:href=\"|url\()#)([^\")]+)", lambda m: m[1] + own[m[2]], text)
     label = escape(alternative, quote=True)
     opening = f'role="img" aria-label="{label}">'
     return _OPENING.sub(lambda found: f"<svg {found[1]} {opening}", text, count=1)
-
-
-def _named(identity: str, name: str) -> str:
-    return f' id="{name}-{identity}"'
