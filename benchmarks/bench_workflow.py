@@ -182,7 +182,8 @@ def share_of(process: psutil.Process) -> int:
 
 
 def run_ours(data: Path, home: Path, folder: Path) -> dict:
-    compiled = "from qlops_assets.factors.native import factors; import qlops_assets.factors.alpha158"
+    parts = ("qlops_assets.factors.native.factors", "qlops_assets.factors.alpha158")
+    compiled = "; ".join(f"import {part}" for part in parts)
     subprocess.run([sys.executable, "-c", compiled], check=True, cwd=ROOT)
     return measured([sys.executable, __file__, "--worker", str(data), str(home)], folder)
 

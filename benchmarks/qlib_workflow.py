@@ -18,8 +18,8 @@ from pathlib import Path
 STARTED = time.monotonic()
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-import numpy as np
-import pandas as pd
+import numpy as np  # noqa: E402 # time counts from before the libraries
+import pandas as pd  # noqa: E402
 
 TRAIN_END, VALID_END, EMBARGO, ACCOUNT, THREADS = "2016-12-31", "2018-12-31", 2, 1e8, 2
 UNIVERSE, BENCHMARK = "csi300", "SH000300"
@@ -114,6 +114,7 @@ class Stages:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
+        """Time the block as a stage."""
         began = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - began
