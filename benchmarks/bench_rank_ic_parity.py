@@ -32,7 +32,7 @@ LIGHTGBM = {
     "num_threads": 2,
     "seed": 7,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
 }
 
 

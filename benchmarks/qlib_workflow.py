@@ -35,7 +35,7 @@ LIGHTGBM = {
     "num_threads": THREADS,
     "seed": 7,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "num_boost_round": 1000,
     "early_stopping_rounds": 50,
 }

@@ -38,6 +38,7 @@ def prepare_instance(settings: Settings) -> None:
         QLOPS_STATE=str(settings.dagster),
         QLOPS_HOME=str(settings.home),
         DAGSTER_DISABLE_TELEMETRY="yes",
+        DAGSTER_EVENT_BATCH_SIZE="1000",  # events of many months are written together
         MPLBACKEND="agg",
         TQDM_DISABLE="1",  # read when tqdm is imported, which Dagster's dependencies may do
     )

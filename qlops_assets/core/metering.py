@@ -1,5 +1,7 @@
 """What a piece of work cost: wall time, CPU time, peak memory."""
 
+import ctypes
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -68,3 +70,16 @@ class Meter:
     def _watch(self) -> None:
         while not self._done.wait(_SAMPLE_S):
             self._sample()
+
+
+def release_freed_memory() -> None:
+    """Give back what was freed: to the system, where an allocator would keep it for its own use.
+
+    A process has several (glibc's, Arrow's, Polars's), and what one keeps another cannot take.
+    """
+    if (arrow := sys.modules.get("pyarrow")) is not None:
+        arrow.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in musl
+        if trim is not None:
+            trim(0)

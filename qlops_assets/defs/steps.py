@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import dagster as dg
 
 from qlops_assets.core.errors import QlopsError
-from qlops_assets.core.metering import Meter
+from qlops_assets.core.metering import Meter, release_freed_memory
 from qlops_assets.defs.platform import PIPELINE_TOPIC, Platform
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ def step(
     facts = {"asset": asset, "run_id": context.run_id, **about}
     platform.journal.append(PIPELINE_TOPIC, "step_started", facts)
     running = Step()
+    release_freed_memory()
     try:
         with Meter() as meter:
             yield running

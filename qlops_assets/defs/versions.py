@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from qlops_assets.core.digests import combined_digest
+from qlops_assets.defs.event_log import together
 from qlops_assets.defs.partitions import partition_key
 
 DATA_VERSION = "dagster/data_version"
@@ -42,12 +43,13 @@ def published(
         metadata=dict(metadata), data_version=dg.DataVersion(version), check_results=checks or []
     )
     if len(digests) > 1:
-        for month, digest in digests.items():
-            context.log_event(
-                dg.AssetMaterialization(
-                    context.asset_key,
-                    partition=partition_key(month),
-                    metadata={**metadata, **by_month.get(month, {})},
-                    tags={DATA_VERSION: digest, _IS_OURS: "true"},
+        with together(context):
+            for month, digest in digests.items():
+                context.log_event(
+                    dg.AssetMaterialization(
+                        context.asset_key,
+                        partition=partition_key(month),
+                        metadata={**metadata, **by_month.get(month, {})},
+                        tags={DATA_VERSION: digest, _IS_OURS: "true"},
+                    )
                 )
-            )

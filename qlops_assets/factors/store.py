@@ -1,9 +1,11 @@
 """Factor rows by month, recomputed only for months whose bars or definitions changed."""
 
 import math
+import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from itertools import accumulate
 from typing import Final
@@ -32,7 +34,7 @@ from qlops_assets.lake.gaps import gap_digests
 
 _MONTH: Final = "_month"
 # Values of four bytes that are held at once; twice that is needed while they are computed.
-_VALUES_AT_ONCE: Final = 200_000_000
+_VALUES_AT_ONCE: Final = 50_000_000
 
 
 def factor_dataset(settings: Settings, name: str) -> MonthlyDataset:
@@ -128,32 +130,28 @@ class _Build:
         self._settings, self._factors, self._inputs = settings, factors, inputs
         self._dataset = factor_dataset(settings, factors.name)
         self._bars = bars_dataset(settings)
+        self._threads = settings.features.jobs or min(4, len(os.sched_getaffinity(0)))
 
     def span(self, first: str, last: str, progress: Progress) -> dict[str, FactorReport]:
         """Compute and store neighbouring months, as many at once as the memory should hold."""
         reports: dict[str, FactorReport] = {}
         pieces = self._pieces(months_between(first, last))
-        for done, piece in enumerate(pieces):
-            share = _Share(progress, done, len(pieces))
-            reports |= self._piece(*piece, share, reports if piece[1] == last else None)
+        with ThreadPoolExecutor(self._threads) as threads:
+            storing: dict[str, Future[FactorReport]] = {}
+            for done, piece in enumerate(pieces):
+                computed = self._computed(*piece, _Share(progress, done, len(pieces)))
+                # One piece is stored while the next is computed; more would not fit in memory.
+                reports |= {month: stored.result() for month, stored in storing.items()}
+                missing = {month: missing_counts(rows) for month, rows in computed.items()}
+                if piece[1] == last:
+                    self._require_values(computed, missing, reports)
+                storing = {
+                    month: threads.submit(self._stored, month, rows, missing[month])
+                    for month, rows in computed.items()
+                }
+                del computed
+            reports |= {month: stored.result() for month, stored in storing.items()}
         return reports
-
-    def _piece(
-        self,
-        first: str,
-        last: str,
-        progress: Progress,
-        before: Mapping[str, FactorReport] | None,
-    ) -> dict[str, FactorReport]:
-        """Compute and store months; of the last piece of a span, with the reports before it."""
-        months = self._computed(first, last, progress)
-        missing = {month: missing_counts(rows) for month, rows in months.items()}
-        if before is not None:
-            self._require_values(months, missing, before)
-        return {
-            month: FactorReport(self._written(month, rows), missing[month])
-            for month, rows in months.items()
-        }
 
     def _pieces(self, months: Sequence[str]) -> list[tuple[str, str]]:
         """Return spans of months of about equally many and not too many values."""
@@ -207,14 +205,15 @@ class _Build:
             months=[month for month in others if month not in stale],
         )
 
-    def _written(self, month: str, rows: pl.DataFrame) -> PartitionInfo:
-        return self._dataset.write(
+    def _stored(self, month: str, rows: pl.DataFrame, missing: Mapping[str, int]) -> FactorReport:
+        info = self._dataset.write(
             month,
             rows,
             inputs=self._inputs[month],
             code=self._factors.code_version(self._settings),
             expressions=self._factors.expressions if self._factors.name == CUSTOM else None,
         )
+        return FactorReport(info, missing)
 
 
 class _Share:

@@ -69,7 +69,7 @@ def read_looking_back(
         later = spans.filter((pl.col("start") < final) & (pl.col("end") > final))
         present = window.select(INSTRUMENT).unique()
         window = _with_rows_on(window, final, later.select(INSTRUMENT).join(present, on=INSTRUMENT))
-    return window.sort(KEY)
+    return window
 
 
 def _window(

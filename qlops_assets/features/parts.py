@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
@@ -111,10 +112,20 @@ def month_rows(datasets: Mapping[str, MonthlyDataset], month: str) -> MonthRows:
         joined = frame if joined is None else _beside(joined, frame)
     if joined is None or joined.is_empty():
         raise FeatureTableError(f"feature_table: no set has rows of {month}")
-    values = pl.exclude(KEY).cast(pl.Float32).fill_null(float("nan"))
-    rows = joined.select(DATE, pl.col(INSTRUMENT).cast(pl.String), values).sort(DATE, INSTRUMENT)
-    ends = {part: frame[DATE].sort()[-1] for part, frame in frames.items() if frame.height}
-    return MonthRows(rows, ends)
+    ends = {part: frame[DATE].max() for part, frame in frames.items() if frame.height}
+    return MonthRows(_by_date(joined), ends)
+
+
+def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows by date and instrument, their values Float32 and NaN where there is none.
+
+    Values as one matrix: a month has hundreds of columns, and what is done to each adds up.
+    """
+    keys = frame.select(DATE, pl.col(INSTRUMENT).cast(pl.String))
+    order = keys.select(pl.arg_sort_by(DATE, INSTRUMENT)).to_series()
+    values = frame.drop(KEY).cast(pl.Float32)
+    matrix = np.take(values.to_numpy(order="fortran").T, order.to_numpy(), axis=1)
+    return keys[order].hstack([pl.Series(*one) for one in zip(values.columns, matrix, strict=True)])
 
 
 def _beside(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,8 @@
 """How the feature table is brought up to date: month by month, then published."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -22,6 +24,7 @@ from qlops_assets.lake.datasets import MonthlyDataset
 TABLE: Final = "feature_table"
 PUBLISHED: Final = "publication-"  # the tags that keep what is published
 _DAY: Final = timedelta(days=1)
+_READERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +149,20 @@ class Refresh:
         return {code: d for code, d in self._stored.definitions.items() if code in used}
 
     def _batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of every month in order, and note what they are."""
+        """Yield the rows of every month in order, and note what they are.
+
+        The next months are read while one is written.
+        """
         self._states = {}
-        for done, month in enumerate(self._stored.months, start=1):
-            yield from self._rows(month).to_batches()
-            progress.report(TABLE, done, len(self._stored.months))
+        months = list(self._stored.months)
+        with ThreadPoolExecutor(_READERS) as readers:
+            ahead = deque(readers.submit(self._rows, month) for month in months[:_READERS])
+            for done in range(1, len(months) + 1):
+                rows = ahead.popleft().result()
+                if done + _READERS <= len(months):
+                    ahead.append(readers.submit(self._rows, months[done + _READERS - 1]))
+                yield from rows.to_batches()
+                progress.report(TABLE, done, len(months))
 
     def _merged(self, stale: Sequence[str], progress: Progress) -> Merged:
         merged = Merged()

@@ -7,6 +7,7 @@ is named by the digest of everything it was made from and never changed; new dat
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,7 @@ _VERSION: Final = 1
 _KEPT: Final = 3
 _FUTURE_DAYS: Final = 5
 _SATURDAY: Final = 5
+_WRITERS: Final = 2
 
 Places = NDArray[np.int64]
 
@@ -192,9 +194,9 @@ class _Writer:
         self.write_instruments(ALL, self._spans if spans is None else spans)
         for code in self._codes:
             self._home(code).mkdir(parents=True)
-        for done, field in enumerate(fields, start=1):
-            self._write_field(field)
-            (progress or Unreported()).report("qlib provider", done, len(fields))
+        with ThreadPoolExecutor(_WRITERS) as writers:  # most of it is opening files
+            for done, _ in enumerate(writers.map(self._write_field, fields), start=1):
+                (progress or Unreported()).report("qlib provider", done, len(fields))
 
     def write_benchmark(self, benchmark: Benchmark | None) -> None:
         if benchmark and benchmark.levels is not None and benchmark.name not in set(self._codes):

@@ -5,6 +5,9 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.models.parameters import Parameter, Search, ratios, share
@@ -104,7 +107,7 @@ class LightGBMTrainer(Trainer):
 def reproducible(seed: int, threads: int) -> dict[str, Any]:
     """Return what makes LightGBM give the same trees, bit for bit, for data, versions, threads."""
     given = {"seed": seed, "num_threads": threads}
-    return {**given, "deterministic": True, "force_row_wise": True}
+    return {**given, "deterministic": True, "force_col_wise": True}
 
 
 def reporting(report: Report, before: int = 0) -> Any:
@@ -123,6 +126,14 @@ def reporting(report: Report, before: int = 0) -> Any:
     return live
 
 
+def _by_column(values: NDArray[Any], places: NDArray[np.integer]) -> Any:
+    """Return columns of a matrix under the names that LightGBM gives to those of one."""
+    import pyarrow as pa
+
+    columns = [pa.array(values[:, place]) for place in places]
+    return pa.table(columns, names=[f"Column_{number}" for number in range(len(columns))])
+
+
 def _live_model_class() -> "type[LGBModel]":
     import lightgbm as lgb
 
@@ -137,6 +148,21 @@ def _live_model_class() -> "type[LGBModel]":
         TypeError), logs metrics only after the fit, and to a recorder that starts an MLflow run by
         itself. Remove when a released Qlib forwards callbacks.
         """
+
+        def _prepare_data(self, dataset: Any, reweighter: Any = None) -> list[tuple[Any, str]]:
+            """Return what Qlib's does, read by column: of a matrix rows would be copied first."""
+            found = []
+            for segment in ("train", "valid"):
+                frame = dataset.prepare(segment, col_set=["feature", "label"], data_key="learn")
+                if frame.empty:
+                    raise ValueError("Empty data from dataset, please check your dataset config.")
+                values, kinds = frame.to_numpy(), frame.columns.get_level_values(0)
+                labels = values[:, kinds == "label"]
+                if labels.shape[1] != 1:
+                    raise ValueError("LightGBM doesn't support multi-label training")
+                table = _by_column(values, np.flatnonzero(kinds == "feature"))
+                found.append((lgb.Dataset(table, label=labels[:, 0]), segment))
+            return found
 
         def fit(self, dataset: Any, report: Report) -> None:
             try:

@@ -7,8 +7,9 @@ from typing import Any, Final
 import polars as pl
 
 from qlops_assets.core.atomic import read_json, replacing, write_json
-from qlops_assets.core.columns import KEY, LABEL
+from qlops_assets.core.columns import KEY
 from qlops_assets.core.errors import TrainingError
+from qlops_assets.core.metering import release_freed_memory
 from qlops_assets.core.progress import Progress
 from qlops_assets.core.settings import Settings
 from qlops_assets.features.current import current_version
@@ -23,9 +24,9 @@ from qlops_assets.registry.used_data import TRAINING_SET
 from qlops_assets.training.frame import (
     compute_labels,
     qlib_dataset,
-    qlib_frame,
     require_label,
     require_rows,
+    training_frame,
     training_rows,
 )
 from qlops_assets.training.recipes import keep_recipe, with_recipe
@@ -134,14 +135,13 @@ def fit_model(settings: Settings, version: str, progress: Progress) -> Trained:
     if not (folder / LABELS).is_file():
         raise TrainingError(f"model version {version!r}: no training set; materialize it first")
     progress.report("load", 0, None)
+    provider = build_provider(settings)  # before the frame is there: it reads all bars
     features = FeatureStore(settings).tagged(version)
     labels = pl.read_parquet(folder / LABELS)
-    rows = training_rows(settings, features, labels, spec.feature_names)
-    keys = rows.select(*KEY, LABEL)
+    frame, keys = training_frame(settings, features, labels, spec.feature_names)
+    release_freed_memory()
     trainer = trainer_of(settings)
-    with qlib_session(build_provider(settings), region=settings.training.region):
-        frame = qlib_frame(rows)
-        del rows
+    with qlib_session(provider, region=settings.training.region):
         progress.report("processors", 0, None)
         dataset = qlib_dataset(frame, spec.segments, spec.processors)
         processing = processing_of(dataset) if spec.processors["infer"] else None

@@ -1,11 +1,13 @@
 """From stored features to Qlib's dataset, without recomputing anything."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from qlops_assets.core.columns import DATE, FIELDS, INSTRUMENT, KEY, LABEL
 from qlops_assets.core.errors import ExpressionError, TrainingError
@@ -24,6 +26,9 @@ from qlops_assets.training.storage import processed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_PLACE: Final = "_place"
+_READERS: Final = 2
 
 
 def compute_labels(settings: Settings, label: str, progress: Progress) -> pl.DataFrame:
@@ -82,6 +87,42 @@ def training_rows(
     return found
 
 
+def training_frame(
+    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, features: Sequence[str]
+) -> tuple["pd.DataFrame", pl.DataFrame]:
+    """Return :func:`qlib_frame` of the training rows, and their keys with the label.
+
+    Values go from the table into the frame's one matrix: nothing holds them a second time.
+    """
+    keys = training_rows(settings, version, labels, [])
+    values = np.empty((keys.height, len(features) + 1), dtype=np.float32, order="F")
+    values[:, -1] = _finite(keys.get_column(LABEL))
+    universe = load_universe(settings)
+
+    def fill(year: tuple[date, date], begin: int) -> None:
+        table = version.training_frame(FrameSpec(features, *year))
+        rows = pl.DataFrame(pl.from_arrow(table.select([*KEY]))).with_row_index(_PLACE)
+        places = members(universe, rows).get_column(_PLACE).to_numpy()
+        passed = 0
+        for batch in table.to_batches():  # whose columns are NumPy's as they are
+            own = places[np.searchsorted(places, passed) :]
+            own = own[: np.searchsorted(own, passed + batch.num_rows)] - passed
+            for number, name in enumerate(features):
+                target = values[begin : begin + len(own), number]
+                # Places are right: to check them numpy would copy the target.
+                np.take(batch.column(name).to_numpy(), own, out=target, mode="clip")
+                np.copyto(target, np.nan, where=~np.isfinite(target))
+            passed, begin = passed + batch.num_rows, begin + len(own)
+
+    years = list(_years(version))
+    of_year = keys.get_column(DATE).dt.year()
+    begins = [int(of_year.search_sorted(first.year)) for first, _ in years]
+    with ThreadPoolExecutor(_READERS) as readers:
+        for _ in readers.map(fill, years, begins):
+            pass
+    return _framed(values, keys, features), keys
+
+
 def _years(version: FeatureVersion) -> Iterator[tuple[date, date]]:
     """Yield the first and the last day of every year of the table."""
     for year in sorted({month[:4] for month in version.months}):
@@ -94,25 +135,40 @@ def qlib_frame(rows: pl.DataFrame) -> "pd.DataFrame":
     Index (datetime, instrument), columns (``feature``, name) and (``label``, ``LABEL0``), float32.
     What is not finite is missing: XGBoost refuses it, and a network never recovers from it.
     """
-    import pandas as pd
-
     names = feature_names(rows.columns)
     values = np.empty((rows.height, len(names) + 1), dtype=np.float32, order="F")
     for position, name in enumerate([*names, LABEL]):
-        column = rows.get_column(name).fill_null(float("nan")).to_numpy()
-        values[:, position] = np.where(np.isfinite(column), column, np.float32(np.nan))
-    columns = pd.MultiIndex.from_tuples([("feature", n) for n in names] + [("label", LABEL)])
-    return pd.DataFrame(values, index=qlib_index(rows), columns=columns, copy=False)
+        values[:, position] = _finite(rows.get_column(name))
+    return _framed(values, rows, names)
+
+
+def _finite(column: pl.Series) -> NDArray[np.float32]:
+    values = column.fill_null(float("nan")).to_numpy()
+    return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+
+def _framed(
+    values: NDArray[np.float32], keys: pl.DataFrame, features: Sequence[str]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = pd.MultiIndex.from_tuples([("feature", n) for n in features] + [("label", LABEL)])
+    return pd.DataFrame(values, index=qlib_index(keys), columns=columns, copy=False)
 
 
 def qlib_index(rows: pl.DataFrame) -> "pd.MultiIndex":
     """Return the (datetime, instrument) index of rows sorted by date and instrument."""
     import pandas as pd
 
-    days = rows.get_column(DATE).to_numpy().astype("datetime64[ns]")
-    codes = np.asarray(rows.get_column(INSTRUMENT).to_list(), dtype=object)
-    return pd.MultiIndex.from_arrays(
-        [pd.DatetimeIndex(days), codes], names=["datetime", "instrument"]
+    days, day = np.unique(
+        rows.get_column(DATE).to_numpy().astype("datetime64[ns]"), return_inverse=True
+    )
+    codes = rows.get_column(INSTRUMENT).cast(pl.String)
+    known = codes.unique().sort()
+    return pd.MultiIndex(
+        levels=[pd.DatetimeIndex(days), np.asarray(known.to_list(), dtype=object)],
+        codes=[day, codes.cast(pl.Enum(known)).to_physical().to_numpy()],
+        names=["datetime", "instrument"],
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from qlops_assets.training.processors import is_of_label_alone
+from qlops_assets.training.processors import by_day, is_of_label_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ class LearnedRows(Rows):
             if column == own:
                 values[:, number] = label
             else:
-                np.take(self.values[:, column], places, out=values[:, number])
+                np.take(self.values[:, column], places, out=values[:, number], mode="clip")
         index = self.index[first:last]
         found = pd.DataFrame(values, index=index, columns=self.columns[kept], copy=False)
         if is_apart:
@@ -197,7 +197,7 @@ def processed(frame: "pd.DataFrame", infer: Sequence[Any], learn: Sequence[Any])
     raw = rows_of(frame)
     seen = rows_of(after(frame.copy(), infer)) if infer else raw
     if all(is_of_label_alone(one) for one in learn):
-        learned: Rows = _learned(seen, after(_labels(seen), learn))
+        learned: Rows = _learned(seen, after(_labels(seen), [by_day(one) for one in learn]))
     else:
         learned = rows_of(after(seen.fetch(col_set=DataHandlerLP.CS_RAW).copy(), learn))
     return handler_of({"raw": raw, "infer": seen, "learn": learned}, infer, learn)

@@ -162,7 +162,7 @@ def test_configuration_is_qlibs_benchmark_with_what_was_given(dataset: Any) -> N
         "seed": 7,
         "num_threads": 1,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "num_boost_round": 40,
         "early_stopping_rounds": 8,
     }
