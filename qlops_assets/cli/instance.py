@@ -1,5 +1,6 @@
 """Opens the Dagster instance of a home and runs jobs on it, in this process."""
 
+import gc
 import os
 import warnings
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Runs:
 
         self._definitions = build_definitions(settings)
         self.instance = dg.DagsterInstance.get()
+        # What was imported lives as long as the process: collections need not look at it again.
+        gc.freeze()
         end_killed_runs(self.instance)
 
     def run(

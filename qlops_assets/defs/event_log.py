@@ -49,9 +49,11 @@ class EventLog(SqliteEventLogStorage):
             yield
             return
         with self._connect(_INDEX) as index, self._connect(run_id) as own:
-            self._held.connections = {_INDEX: index, run_id: own}
+            self._held.connections, self._held.newest = {_INDEX: index, run_id: own}, {}
             try:
                 yield
+                for event, event_id in self._held.newest.values():
+                    super()._store_asset_event(index, event, event_id)
             finally:
                 self._held.connections = {}
 
@@ -59,6 +61,16 @@ class EventLog(SqliteEventLogStorage):
         """Store events of one run together."""
         with self.together(events[0].run_id):
             super().store_event_batch(events)
+
+    def _store_asset_event(self, conn: Connection, event: EventLogEntry, event_id: int) -> None:
+        """Write what is newest of an asset: of events together, once for the last of each kind."""
+        if not getattr(self._held, "connections", None):
+            super()._store_asset_event(conn, event, event_id)
+            return
+        told = event.get_dagster_event()
+        kind = (told.asset_key, told.event_type)
+        self._held.newest.pop(kind, None)  # the order is that of the last ones
+        self._held.newest[kind] = (event, event_id)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -29,7 +29,7 @@ from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.missing import FactorReport, missing_counts, require_values
 from qlops_assets.factors.sets import ALPHA158, CUSTOM, ROWS, FactorSet, look_back_months
 from qlops_assets.lake.calendar import trading_days
-from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset
+from qlops_assets.lake.datasets import MonthlyDataset, bars_dataset
 from qlops_assets.lake.gaps import gap_digests
 
 _MONTH: Final = "_month"

@@ -16,7 +16,7 @@ from qlops_assets.factors.sets import ROWS as FACTOR_ROWS
 from qlops_assets.factors.store import factor_dataset
 from qlops_assets.indicators.store import INDICATORS, indicator_dataset
 from qlops_assets.indicators.store import ROWS as INDICATOR_ROWS
-from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo
+from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, is_ascending
 
 # Set -> what its rows are called, in the order of the table's columns.
 PART_ROWS: Final = {**FACTOR_ROWS, INDICATORS: INDICATOR_ROWS}
@@ -112,8 +112,15 @@ def month_rows(datasets: Mapping[str, MonthlyDataset], month: str) -> MonthRows:
         joined = frame if joined is None else _beside(joined, frame)
     if joined is None or joined.is_empty():
         raise FeatureTableError(f"feature_table: no set has rows of {month}")
-    ends = {part: frame[DATE].max() for part, frame in frames.items() if frame.height}
+    ends = {part: _last_day(frame) for part, frame in frames.items() if frame.height}
     return MonthRows(_by_date(joined), ends)
+
+
+def _last_day(frame: pl.DataFrame) -> date:
+    day = frame.get_column(DATE).max()
+    if not isinstance(day, date):
+        raise FeatureTableError(f"feature_table: {frame.height} rows have no date")
+    return day
 
 
 def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
@@ -121,10 +128,11 @@ def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
 
     Values as one matrix: a month has hundreds of columns, and what is done to each adds up.
     """
-    keys = frame.select(DATE, pl.col(INSTRUMENT).cast(pl.String))
-    order = keys.select(pl.arg_sort_by(DATE, INSTRUMENT)).to_series()
-    values = frame.drop(KEY).cast(pl.Float32)
-    matrix = np.take(values.to_numpy(order="fortran").T, order.to_numpy(), axis=1)
+    rows = frame if is_ascending(frame) else frame.sort(KEY)
+    order = np.argsort(rows.get_column(DATE).to_physical().to_numpy(), kind="stable")
+    keys = rows.select(DATE, pl.col(INSTRUMENT).cast(pl.String))
+    values = rows.drop(KEY).cast(pl.Float32)
+    matrix = np.take(values.to_numpy(order="fortran").T, order, axis=1)
     return keys[order].hstack([pl.Series(*one) for one in zip(values.columns, matrix, strict=True)])
 
 
@@ -149,6 +157,8 @@ def _require_apart(month: str, columns: Mapping[str, Sequence[str]]) -> None:
 
 
 def _require_keys(month: str, name: str, frame: pl.DataFrame) -> None:
+    if is_ascending(frame):
+        return
     missing = frame.filter(pl.any_horizontal(pl.col(KEY).is_null())).height
     if missing:
         raise FeatureTableError(

@@ -189,9 +189,10 @@ class Refresh:
         found = month_rows(self._datasets, month)
         frame = found.frame
         missing = [name for name in self._columns if name not in frame.columns]
-        frame = frame.with_columns(
-            pl.lit(float("nan"), pl.Float32).alias(name) for name in missing
-        ).select(*KEYS, *self._columns)
+        if missing or frame.columns != [*KEYS, *self._columns]:
+            frame = frame.with_columns(
+                pl.lit(float("nan"), pl.Float32).alias(name) for name in missing
+            ).select(*KEYS, *self._columns)
         days = frame.get_column(DATE)
         self._states[month] = MonthState(
             frame.height, days[0], days[-1], self._stored.months[month], found.ends

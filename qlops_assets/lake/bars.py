@@ -6,6 +6,7 @@ of a month are a function of the manifest and of how files are read.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ from qlops_assets.lake.scan import load_manifest
 
 _VERSION: Final = 1
 _ROWS_AT_ONCE: Final = 4_000_000
+_WRITERS: Final = 2
 _VWAP_TOLERANCE: Final = 0.01
 FILE: Final = "file"
 _MONTH: Final = "_month"
@@ -149,10 +151,15 @@ class _Build:
         bad = _by_month(rows.bad)
         adjusted = are_adjusted(self._manifest, self._reading)
         good = _by_month(cleaned(rows.good, adjusted=adjusted))
-        return {m: self._written(m, good.get(m), bad.get(m), given=given.get(m, 0)) for m in batch}
+
+        def write(month: str) -> MonthReport:
+            return self._written(month, good.get(month), bad.get(month), given.get(month, 0))
+
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            return dict(zip(batch, writers.map(write, batch), strict=True))
 
     def _written(
-        self, month: str, bars: pl.DataFrame | None, bad: pl.DataFrame | None, *, given: int
+        self, month: str, bars: pl.DataFrame | None, bad: pl.DataFrame | None, given: int
     ) -> MonthReport:
         self._set_aside(month, bad)
         aside = 0 if bad is None else bad.height

@@ -109,7 +109,7 @@ class MonthlyDataset:
             raise LakeError(
                 f"{self.name}: {month} was given rows of {foreign[0]}; every row must be of {month}"
             )
-        if _is_ascending(frame):  # as most writers give them; sorting copies every column
+        if is_ascending(frame):  # as most writers give them; sorting copies every column
             return frame.rechunk()
         rows = frame.sort(KEY)
         repeated = rows.filter(
@@ -267,12 +267,15 @@ class MonthlyDataset:
         return LakeError(f"{self.name}: cannot be read: {error}")
 
 
-def _is_ascending(frame: pl.DataFrame) -> bool:
-    """Whether every row's key is above that of the row before."""
+def is_ascending(frame: pl.DataFrame) -> bool:
+    """Whether every row has a key, above that of the row before."""
     code, day = pl.col(INSTRUMENT), pl.col(DATE)
     above = (code > code.shift(1)) | ((code == code.shift(1)) & (day > day.shift(1)))
-    keys = frame.select(INSTRUMENT, DATE)
-    return keys.null_count().row(0) == (0, 0) and bool(keys.select(above).to_series()[1:].all())
+    keys = frame.lazy().select(
+        known=pl.all_horizontal(code.is_not_null(), day.is_not_null()).all(),
+        above=above.slice(1).all(),
+    )
+    return all(keys.collect().row(0))
 
 
 def _overlaps(month: str, first: date | None, last: date | None) -> bool:
@@ -306,7 +309,7 @@ def _update_numbers(digest: xxhash.xxh3_128, columns: Sequence[pl.Series]) -> No
         digest.update(_head(column, count))
         if count:
             digest.update(np.packbits(missing[:, place]).tobytes())
-        digest.update(np.ascontiguousarray(values[:, place]))
+        digest.update(np.ascontiguousarray(values[:, place]).data)
 
 
 def _update(digest: xxhash.xxh3_128, column: pl.Series) -> None:

@@ -165,11 +165,9 @@ def qlib_index(rows: pl.DataFrame) -> "pd.MultiIndex":
     )
     codes = rows.get_column(INSTRUMENT).cast(pl.String)
     known = codes.unique().sort()
-    return pd.MultiIndex(
-        levels=[pd.DatetimeIndex(days), np.asarray(known.to_list(), dtype=object)],
-        codes=[day, codes.cast(pl.Enum(known)).to_physical().to_numpy()],
-        names=["datetime", "instrument"],
-    )
+    levels: list[Any] = [pd.DatetimeIndex(days), np.asarray(known.to_list(), dtype=object)]
+    places: list[Any] = [day, codes.cast(pl.Enum(known)).to_physical().to_numpy()]
+    return pd.MultiIndex(levels, places, names=["datetime", "instrument"])
 
 
 def qlib_dataset(

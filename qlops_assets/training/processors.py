@@ -128,7 +128,7 @@ def by_day(processor: Any) -> Any:
             days = df.index.get_level_values("datetime").to_numpy()
             edges = [0, *(np.flatnonzero(days[1:] != days[:-1]) + 1).tolist(), len(days)]
             kinds = df.columns.get_level_values(0)
-            for place in np.flatnonzero(np.isin(kinds, self.fields_group)):
+            for place in np.flatnonzero(np.isin(kinds, self.fields_group)).tolist():
                 values = df.iloc[:, place].to_numpy(copy=True)
                 for first, last in pairwise(edges):
                     of_day = pd.Series(values[first:last], copy=False)

@@ -14,6 +14,7 @@ from qlops_assets.core.progress import Unreported
 from qlops_assets.core.settings import Settings, UniverseSettings
 from qlops_assets.factors.agreement import ABSOLUTE, RELATIVE
 from qlops_assets.factors.alpha158_names import ALPHA158_NAMES
+from qlops_assets.features.current import current_version
 from qlops_assets.features.store import FeatureStore
 from qlops_assets.features.version import FeatureVersion
 from qlops_assets.lake.datasets import bars_dataset
@@ -29,6 +30,7 @@ from qlops_assets.training.frame import (
     qlib_frame,
     require_label,
     require_rows,
+    training_frame,
     training_rows,
 )
 from qlops_assets.training.segments import Segments
@@ -150,6 +152,19 @@ def test_qlib_frame_is_float32_in_qlibs_shape(rows: pl.DataFrame) -> None:
     assert isinstance(frame.index.levels[0], pd.DatetimeIndex)
     assert frame.columns[-1] == ("label", "LABEL0")
     assert frame.columns[0] == ("feature", "KMID")
+
+
+def test_frame_filled_from_the_table_is_that_of_its_rows(
+    market: Settings, rows: pl.DataFrame, labels: pl.DataFrame
+) -> None:
+    """The table holds other instruments too, and its years are filled by two threads."""
+    features = feature_names(rows.columns)[::3]
+    version = current_version(market, features)
+    frame, keys = training_frame(market, version, labels, features)
+    expected = qlib_frame(rows.select("instrument", "date", *features, "LABEL0"))
+    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+    assert keys.equals(rows.select("instrument", "date", "LABEL0"))
+    assert np.isnan(frame.to_numpy()).any()
 
 
 def test_rows_with_a_label_are_counted_by_segment(rows: pl.DataFrame, segments: Segments) -> None:

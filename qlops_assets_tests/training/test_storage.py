@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.models.trainer import DENSE_PROCESSORS, TREE_PROCESSORS
-from qlops_assets.training.processors import fitted_on
+from qlops_assets.training.processors import by_day, fitted_on
 from qlops_assets.training.storage import processed
 from qlops_assets_tests.support.qlib_data import CODES, DAYS, frame_of, provider_of
 
@@ -74,6 +76,31 @@ def test_rows_are_those_of_qlibs_handler(
         mine = ours.fetch(SELECTORS[selector], **asked)
         expected = theirs.fetch(SELECTORS[selector], **asked)
         pd.testing.assert_frame_equal(mine, expected, check_exact=True)
+
+
+@given(
+    days=st.lists(st.integers(1, 6), min_size=1, max_size=30),
+    seed=st.integers(0, 2**32 - 1),
+    of_type=st.sampled_from([np.float32, np.float64]),
+)
+def test_scores_by_day_are_those_of_qlibs_processor(
+    days: list[int], seed: int, of_type: Any
+) -> None:
+    """To the last bit; days of one row, of equal labels and of none that is known included."""
+    from qlib.data.dataset.processor import CSZScoreNorm
+
+    rng = np.random.default_rng(seed)
+    dates = np.repeat(pd.bdate_range("2020-01-01", periods=len(days)).to_numpy(), days)
+    codes = [f"S{place}" for place in range(len(dates))]
+    index = pd.MultiIndex.from_arrays([dates, codes], names=["datetime", "instrument"])
+    label = rng.choice([np.nan, 0.0, 0.01, -0.5, 1e-20, 1.0], len(dates)).astype(of_type)
+    label += rng.normal(size=len(label)).astype(of_type) * rng.integers(0, 2)
+    columns = pd.MultiIndex.from_tuples([("label", "LABEL0"), ("row", "place")])
+    frame = pd.DataFrame({0: label, 1: np.arange(len(label))}, index=index)
+    frame.columns = columns
+    expected = CSZScoreNorm("label")(frame.copy())
+    found = by_day(CSZScoreNorm("label"))(frame.copy())
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
