@@ -3,8 +3,8 @@
 Alpha158 by Qlib's handler, LightGBM by its model with its benchmark parameters under its recorder,
 IC by its function, a backtest of TopkDropout in its exchange. Seconds by stage go to a JSON file.
 
-    python benchmarks/qlib_workflow.py bins DATA STORE     # write the store, from Parquet
-    python benchmarks/qlib_workflow.py run DATA STORE OUT  # the workflow
+    python benchmarks/qlib_workflow.py bins DATA STORE OUT  # write Qlib's store, from Parquet
+    python benchmarks/qlib_workflow.py run DATA STORE OUT   # the workflow on it
 """
 
 import json
@@ -197,9 +197,9 @@ def run(data: Path, store: Path, folder: Path) -> dict:
 
 if __name__ == "__main__":
     command, *places = sys.argv[1:]
-    given = [Path(place) for place in places]
+    bars, provider, out = map(Path, places)
     if command == "bins":
-        write_bins(*given)
+        write_bins(bars, provider)
+        out.write_text("{}")
     else:
-        document = run(*given[:2], given[2].parent)
-        given[2].write_text(json.dumps(document))
+        out.write_text(json.dumps(run(bars, provider, out.parent)))

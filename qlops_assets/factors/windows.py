@@ -1,13 +1,15 @@
 """The bars that rows from some day on depend on: those rows' own and a look-back before them."""
 
 from datetime import date, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 import polars as pl
 
 from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
 from qlops_assets.core.months import month_of
 from qlops_assets.core.settings import Settings
-from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.datasets import MonthlyDataset, bars_dataset
 
 # A trading week has five days and loses some to holidays; what a guess leaves out is read after it.
 _CALENDAR_DAYS_A_TRADING_DAY = 1.6
@@ -57,8 +59,7 @@ def read_looking_back(
         begin, window = _window(settings, first, last, days)
     if last is None and begin is None:
         return window
-    day = pl.col(DATE)
-    spans = dataset.scan().group_by(INSTRUMENT).agg(start=day.min(), end=day.max()).collect()
+    spans = _spans(dataset.folder, dataset.name, dataset.state())
     present = window.select(INSTRUMENT).unique()
     if begin is not None:
         # One that pauses all through the window and comes back later has rows of it as well.
@@ -70,6 +71,13 @@ def read_looking_back(
         present = window.select(INSTRUMENT).unique()
         window = _with_rows_on(window, final, later.select(INSTRUMENT).join(present, on=INSTRUMENT))
     return window
+
+
+@lru_cache(maxsize=1)  # months are computed in pieces, each of which asks for it
+def _spans(folder: Path, name: str, _state: object) -> pl.DataFrame:
+    """Return the first and the last day of every instrument: instrument, start, end."""
+    day, rows = pl.col(DATE), MonthlyDataset(folder, name).scan()
+    return rows.group_by(INSTRUMENT).agg(start=day.min(), end=day.max()).collect()
 
 
 def _window(

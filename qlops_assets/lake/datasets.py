@@ -82,9 +82,10 @@ class MonthlyDataset:
             LakeError: a row is not of this month, two rows have the same key, or there is no room
                 on the disk; the month is as it was.
         """
-        rows = self._checked(month, frame.with_columns(pl.selectors.float().fill_nan(None)))
+        rows = self._checked(month, frame)
         path = self._path(month)
         digest = content_digest(rows)
+        rows = rows.with_columns(pl.selectors.float().fill_nan(None))
         facts: dict[str, Any] = {"digest": digest, "inputs": inputs, "code": code}
         facts |= {"rows": rows.height, "expressions": dict(expressions or {})}
         try:
@@ -103,9 +104,10 @@ class MonthlyDataset:
         return PartitionInfo(month, size, path, **facts)
 
     def _checked(self, month: str, frame: pl.DataFrame) -> pl.DataFrame:
-        days = frame[DATE].unique().to_list()
-        foreign = sorted(str(day) for day in days if day is None or month_of(day) != month)
-        if foreign:
+        days = frame.get_column(DATE)
+        ends: list[Any] = [None] if days.null_count() else [days.min(), days.max()]
+        foreign = [day for day in ends if not (isinstance(day, date) and month_of(day) == month)]
+        if frame.height and foreign:
             raise LakeError(
                 f"{self.name}: {month} was given rows of {foreign[0]}; every row must be of {month}"
             )
@@ -152,6 +154,14 @@ class MonthlyDataset:
         if not self.folder.is_dir():
             return []
         return sorted(p.stem for p in self.folder.iterdir() if _FILE_NAME.fullmatch(p.name))
+
+    def state(self) -> tuple[tuple[str, int, int], ...]:
+        """Return what is another whenever a month was written: names, times and sizes of files."""
+        found = []
+        for month in self.months():
+            stat = self._path(month).stat()
+            found.append((month, stat.st_mtime_ns, stat.st_size))
+        return tuple(found)
 
     def columns(self, month: str) -> list[str]:
         """Return the names of a month's columns beside the key.

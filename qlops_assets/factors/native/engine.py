@@ -18,7 +18,7 @@ from qlops_assets.factors.native.program import Columns, blocks
 from qlops_assets.factors.windows import looking_back, read_looking_back
 from qlops_assets.lake.datasets import bars_dataset
 
-_BLOCK_ROWS: Final = 250_000  # of one frame: bounds memory, and shows progress
+_BLOCK_ROWS: Final = 400_000  # of one frame: bounds memory, and shows progress
 
 
 class NativeEngine:
@@ -94,6 +94,6 @@ def _frame(
     if wanted is not None:
         keys = [key.filter(pl.Series(wanted)) for key in keys]
         if columns.shape[1] != keys[0].len():
-            columns = np.compress(wanted, columns, axis=1)
+            columns = np.take(columns, np.flatnonzero(wanted), axis=1)
     # The frame takes the columns over as they are: nothing is copied.
     return pl.DataFrame([*keys, *map(pl.Series, names, columns)])
