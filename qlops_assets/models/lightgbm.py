@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
@@ -126,12 +125,27 @@ def reporting(report: Report, before: int = 0) -> Any:
     return live
 
 
-def _by_column(values: NDArray[Any], places: NDArray[np.integer]) -> Any:
-    """Return columns of a matrix under the names that LightGBM gives to those of one."""
+def _data_of(dataset: Any, segment: str) -> Any:
+    """Return LightGBM's data of a segment, under the names that it gives to a matrix's columns.
+
+    As Qlib's model does, but by column: of a matrix LightGBM would copy the rows first.
+
+    Raises:
+        ValueError: the segment is empty, or has more than one label.
+    """
+    import lightgbm as lgb
     import pyarrow as pa
 
-    columns = [pa.array(values[:, place]) for place in places]
-    return pa.table(columns, names=[f"Column_{number}" for number in range(len(columns))])
+    frame = dataset.prepare(segment, col_set=["feature", "label"], data_key="learn")
+    if frame.empty:
+        raise ValueError(f"segment {segment!r} has no rows")
+    values, kinds = frame.to_numpy(), frame.columns.get_level_values(0)
+    labels = values[:, kinds == "label"]
+    if labels.shape[1] != 1:
+        raise ValueError(f"found {labels.shape[1]} labels, LightGBM takes one")
+    columns = [pa.array(values[:, place]) for place in np.flatnonzero(kinds == "feature")]
+    table = pa.table(columns, names=[f"Column_{number}" for number in range(len(columns))])
+    return lgb.Dataset(table, label=labels[:, 0])
 
 
 def _live_model_class() -> "type[LGBModel]":
@@ -150,19 +164,7 @@ def _live_model_class() -> "type[LGBModel]":
         """
 
         def _prepare_data(self, dataset: Any, reweighter: Any = None) -> list[tuple[Any, str]]:
-            """Return what Qlib's does, read by column: of a matrix rows would be copied first."""
-            found = []
-            for segment in ("train", "valid"):
-                frame = dataset.prepare(segment, col_set=["feature", "label"], data_key="learn")
-                if frame.empty:
-                    raise ValueError("Empty data from dataset, please check your dataset config.")
-                values, kinds = frame.to_numpy(), frame.columns.get_level_values(0)
-                labels = values[:, kinds == "label"]
-                if labels.shape[1] != 1:
-                    raise ValueError("LightGBM doesn't support multi-label training")
-                table = _by_column(values, np.flatnonzero(kinds == "feature"))
-                found.append((lgb.Dataset(table, label=labels[:, 0]), segment))
-            return found
+            return [(_data_of(dataset, segment), segment) for segment in ("train", "valid")]
 
         def fit(self, dataset: Any, report: Report) -> None:
             try:

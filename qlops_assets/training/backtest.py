@@ -168,8 +168,9 @@ def simulate(
     from qlib.backtest import backtest
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from qlops_assets.training.exchange.account import ordered_position, unmeasured_executor
     from qlops_assets.training.exchange.exchange import board_exchange
+    from qlops_assets.training.exchange.executor import day_executor
+    from qlops_assets.training.exchange.position import ordered_position
 
     first, last = _bounds(test)
     _require_day_after(last)
@@ -184,7 +185,7 @@ def simulate(
             benchmark=_benchmark_series(benchmark),
             strategy=_quick(strategy.build()),
             executor={
-                "class": unmeasured_executor(),
+                "class": day_executor(),
                 "kwargs": {"time_per_step": "day", "generate_portfolio_metrics": True},
             },
             exchange_kwargs={"exchange": board_exchange(conditions, _codes(test), first, last)},
@@ -196,7 +197,7 @@ def simulate(
 
 def _quick(built: Any) -> Any:
     """Return Qlib's strategy with its scores cut into days beforehand."""
-    from qlops_assets.training.exchange.account import by_day
+    from qlops_assets.training.exchange.signal import by_day
 
     built.signal = by_day(built.signal)
     return built

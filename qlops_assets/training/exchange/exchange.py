@@ -13,6 +13,7 @@ import numpy as np
 from qlops_assets.core.errors import TrainingError
 from qlops_assets.training.exchange.boards import Board
 from qlops_assets.training.exchange.conditions import Conditions
+from qlops_assets.training.exchange.dealing import day_exchange
 from qlops_assets.training.exchange.market import market_quotes
 from qlops_assets.training.exchange.quotes import DayQuotes
 
@@ -47,9 +48,7 @@ def board_exchange(conditions: Conditions, codes: Sequence[str], first: date, la
 
 
 def _exchange_class(conditions: Conditions) -> Any:
-    from qlib.backtest.exchange import Exchange
-
-    class BoardExchange(Exchange):  # type: ignore[misc]
+    class BoardExchange(day_exchange()):  # type: ignore[misc]
         def get_quote_from_qlib(self) -> None:
             quotes = market_quotes(self.codes, self.all_fields, self.start_time, self.end_time)
             self.quote_df = quotes
@@ -58,13 +57,6 @@ def _exchange_class(conditions: Conditions) -> Any:
                 (quotes["$factor"].isna() & ~quotes["$close"].isna()).any()
             )
             self._update_limit(self.limit_threshold)
-
-        def check_stock_suspended(self, stock_id: str, start_time: Any, end_time: Any) -> bool:
-            """Return what Qlib does, by a table of one number where a holiday follows."""
-            suspended = self.quote.is_suspended(stock_id, start_time, end_time)
-            if suspended is None:
-                return bool(super().check_stock_suspended(stock_id, start_time, end_time))
-            return bool(suspended)
 
         def _update_limit(self, limit_threshold: Any) -> None:
             super()._update_limit(limit_threshold)  # halts

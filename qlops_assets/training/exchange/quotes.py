@@ -38,6 +38,8 @@ class DayQuotes:
             table = np.full(shape, np.nan)
             table[row_of, column_of] = quote_df[field].to_numpy(np.float64)
             self._tables[str(field)] = table
+        # What has no row has no price.
+        self._halted = np.isnan(self._tables["$close"])
 
     def get_all_stock(self) -> Any:
         """Return the instruments."""
@@ -64,8 +66,7 @@ class DayQuotes:
         if row < 0:
             return None
         column = self._columns.get(stock_id)
-        # What has no row has no price.
-        return column is None or bool(np.isnan(self._tables["$close"][row, column]))
+        return column is None or bool(self._halted[row, column])
 
     def _row(self, start: Any, end: Any) -> tuple[int, bool]:
         """Return the place of a window's one day, and whether the window is below a day."""

@@ -14,10 +14,11 @@ from qlops_assets.training.portfolio.strategy import (
     require_followed,
     usual_topk,
 )
+from qlops_assets.training.portfolio.topk_orders import day_topk_dropout
 
 
 class TopkDropout:
-    """Qlib's own strategy, as it is."""
+    """Qlib's own strategy, with the orders that it makes."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -56,11 +57,9 @@ class TopkDropout:
         return Holdings(topk, n_drop)
 
     def build(self) -> Any:
-        """Return ``TopkDropoutStrategy``."""
-        from qlib.contrib.strategy import TopkDropoutStrategy
-
+        """Return ``TopkDropoutStrategy``, which finds a day's orders faster."""
         made, holdings = self._inputs, self._inputs.holdings
-        return TopkDropoutStrategy(signal=made.score, topk=holdings.topk, n_drop=holdings.n_drop)
+        return day_topk_dropout()(signal=made.score, topk=holdings.topk, n_drop=holdings.n_drop)
 
     def facts(self) -> dict[str, Any]:
         """Return nothing: its turnover says it all."""
