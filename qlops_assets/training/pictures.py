@@ -63,13 +63,24 @@ def show_dates(axes: "Axes", *, most: int) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
+def _laid_out(figure: "Figure") -> "Figure":
+    """Return a figure that stays as its layout puts it: every drawing would lay it out again."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
+
+
 def as_svg(figure: "Figure") -> str:
     """Return a figure as an SVG element, the same text for the same figure."""
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "qlops", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # By the canvas: `savefig` draws all of it once without a picture first.
+        FigureCanvasSVG(_laid_out(figure)).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -79,7 +90,7 @@ def as_small_png(figure: "Figure", *, dots_per_inch: int = 72) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    _laid_out(figure).savefig(buffer, format="png", dpi=dots_per_inch)
     buffer.seek(0)
     small = io.BytesIO()
     Image.open(buffer).convert("RGB").quantize(24).save(small, format="PNG", optimize=True)
