@@ -279,13 +279,13 @@ class MonthlyDataset:
 
 def is_ascending(frame: pl.DataFrame) -> bool:
     """Whether every row has a key, above that of the row before."""
-    code, day = pl.col(INSTRUMENT), pl.col(DATE)
-    above = (code > code.shift(1)) | ((code == code.shift(1)) & (day > day.shift(1)))
-    keys = frame.lazy().select(
-        known=pl.all_horizontal(code.is_not_null(), day.is_not_null()).all(),
-        above=above.slice(1).all(),
-    )
-    return all(keys.collect().row(0))
+    code, day = frame.get_column(INSTRUMENT), frame.get_column(DATE)
+    if code.null_count() or day.null_count():
+        return False
+    # Series, not expressions: a writer among others would wait for Polars' threads each time.
+    later, before = code.slice(1), code.head(frame.height - 1)
+    is_next_day = day.slice(1) > day.head(frame.height - 1)
+    return bool(((later > before) | ((later == before) & is_next_day)).all())
 
 
 def _overlaps(month: str, first: date | None, last: date | None) -> bool:

@@ -1,5 +1,6 @@
 """The two computing steps of a training: its data, and the fitted model with its predictions."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -85,10 +86,13 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
     spec = require_version(settings, version)
     folder = settings.models / version
     require_label(settings.training)
-    labels = compute_labels(settings, spec.label, progress)
-    features = current_version(settings, spec.feature_names)
-    table_version = FeatureStore(settings).tag(version, features)
-    rows = training_rows(settings, features, labels, [])
+    with ThreadPoolExecutor(1) as aside:
+        provider = aside.submit(build_provider, settings)  # which the fit will ask for
+        labels = compute_labels(settings, spec.label, progress)
+        features = current_version(settings, spec.feature_names)
+        table_version = FeatureStore(settings).tag(version, features)
+        rows = training_rows(settings, features, labels, [])
+        provider.result()
     counts = require_rows(rows, spec.segments)
     with replacing(folder / LABELS) as path:
         labels.write_parquet(path, compression="zstd")

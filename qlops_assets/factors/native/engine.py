@@ -90,10 +90,9 @@ def _frame(
     panel: Panel, columns: Columns, names: list[str], wanted: NDArray[np.bool_] | None = None
 ) -> pl.DataFrame:
     """Return keys and columns as a frame, of the wanted rows; columns may hold only those."""
-    keys = panel.keys()
-    if wanted is not None:
-        keys = [key.filter(pl.Series(wanted)) for key in keys]
-        if columns.shape[1] != keys[0].len():
-            columns = np.take(columns, np.flatnonzero(wanted), axis=1)
+    keys, values = panel.keys(), map(pl.Series, names, columns)
     # The frame takes the columns over as they are: nothing is copied.
-    return pl.DataFrame([*keys, *map(pl.Series, names, columns)])
+    if wanted is None or columns.shape[1] == len(wanted):
+        frame = pl.DataFrame([*keys, *values])
+        return frame if wanted is None else frame.filter(pl.Series(wanted))
+    return pl.DataFrame([*(key.filter(pl.Series(wanted)) for key in keys), *values])
