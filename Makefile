@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HOME_DIR := $(if $(QLOPS_HOME),$(QLOPS_HOME),.qlops)
 JOBS   ?= 2
 
@@ -13,10 +14,13 @@ help:             ## This list
 
 install: $(STAMP) ## .venv with the locked dependencies
 
+# One pip is busy with one core and one download: two of them install what is locked, as far as
+# this Python has such versions; the last command decides and brings what is missing.
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing the locked dependencies into $(VENV) (some minutes, once)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	-@xargs -n 40 -P 2 $(PIP) --no-deps < requirements.lock
+	$(PIP) --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
 demo: $(STAMP)    ## The main job on the built-in market; BARS=PATH for your own Parquet

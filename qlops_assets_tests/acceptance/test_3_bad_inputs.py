@@ -46,15 +46,10 @@ def refused(finished: Finished) -> str:
     return error
 
 
-def test_missing_folder_is_named(place: Journey, demo: Demo) -> None:
+def test_missing_folder_is_named_and_does_not_become_the_home_s(place: Journey, demo: Demo) -> None:
     place.source.rmdir()
     error = refused(demo())
     assert error.startswith(f"{place.source}: there is no such folder; accepted is")
-
-
-def test_refused_source_does_not_become_the_home_s(place: Journey, demo: Demo) -> None:
-    place.source.rmdir()
-    refused(demo())
     assert not (place.home / "source.json").exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 from qlops_assets_tests.acceptance.conftest import Chapter, version_of
 from qlops_assets_tests.support.asset_groups import ASSET_GROUPS
 from qlops_assets_tests.support.journeys import Journey, wait_until
+from qlops_assets_tests.support.waiting import wait_for
 
 READY_S = 90.0
 STOPPED_S = 25.0
@@ -26,12 +27,13 @@ PLACES = {
 @pytest.fixture(scope="module")
 def up(journey: Journey, grown: Chapter) -> Iterator["subprocess.Popen[str]"]:
     process = journey.start("up")
-    wait_until(
+    wait_for(
         lambda: (
             process.poll() is not None
             or all(journey.answers(name, path) for name, path in PLACES.items())
         ),
         READY_S,
+        pause_s=0.2,
     )
     assert process.poll() is None, process.communicate()
     yield process
@@ -80,7 +82,7 @@ def test_sensors_run_without_being_switched_on(
         nodes = dagster(journey, query)["repositoriesOrError"]["nodes"]
         return {s["name"]: s["sensorState"] for node in nodes for s in node["sensors"]}
 
-    wait_until(lambda: all(s["ticks"] for s in sensors().values()), READY_S)
+    wait_for(lambda: all(s["ticks"] for s in sensors().values()), READY_S, pause_s=0.2)
     found = sensors()
     assert {name: s["status"] for name, s in found.items()} == {
         "source_files_changed": "RUNNING",

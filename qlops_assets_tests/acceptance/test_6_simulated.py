@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,6 +32,12 @@ def made(market: Journey) -> Chapter:
     return Chapter(finished, run_states(market), answers)
 
 
+@pytest.fixture(scope="module")
+def card(market: Journey, made: Chapter) -> dict[str, Any]:
+    """What is shown of the version."""
+    return market.qlops("models", "show", made.document["model_version"], "--json").document
+
+
 def test_main_job_needs_no_data_of_the_user(market: Journey, made: Chapter) -> None:
     document = made.document
     assert document["state"] == "production"
@@ -44,15 +51,14 @@ def test_document_and_log_say_that_the_market_is_simulated(made: Chapter) -> Non
     assert "simulated market: generated prices with a planted signal" in made.finished.err
 
 
-def test_version_and_card_say_that_the_market_is_simulated(market: Journey, made: Chapter) -> None:
-    version = made.document["model_version"]
-    assert "simulated" in version
-    card = market.qlops("models", "show", version, "--json").document
+def test_version_and_card_say_that_the_market_is_simulated(
+    made: Chapter, card: dict[str, Any]
+) -> None:
+    assert "simulated" in made.document["model_version"]
     assert card["simulated"] is True
 
 
-def test_training_is_recorded_for_users_of_qlib(market: Journey, made: Chapter) -> None:
-    card = market.qlops("models", "show", made.document["model_version"], "--json").document
+def test_training_is_recorded_for_users_of_qlib(market: Journey, card: dict[str, Any]) -> None:
     assert card["mlflow_experiment"] == "simulated-7-30x2"
     query = "SELECT status FROM runs WHERE run_uuid = ?"
     with contextlib.closing(sqlite3.connect(market.home / "mlflow" / "mlflow.db")) as database:

@@ -14,7 +14,8 @@ from qlops_assets.features.store import FeatureStore
 from qlops_assets.features.version import FeatureVersion
 from qlops_assets_tests.features.test_store import everything, joined, same
 from qlops_assets_tests.support.dagster_bench import months
-from qlops_assets_tests.support.journeys import Journey, dagster_instance, wait_until
+from qlops_assets_tests.support.journeys import Journey, dagster_instance
+from qlops_assets_tests.support.waiting import wait_for
 
 READY_S, READABLE_S, STOPPED_S = 120.0, 180.0, 40.0
 BUILD = """
@@ -46,7 +47,8 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     command = [sys.executable, "-c", BUILD, str(journey.home)]
     subprocess.run(command, cwd=Path(__file__).parents[2], env=journey.environment(), check=True)
     up = journey.start("up")
-    wait_until(lambda: up.poll() is not None or len(looks(journey)) == 2, READY_S)
+    with dagster_instance(journey) as instance:
+        wait_for(lambda: up.poll() is not None or len(looks(instance)) == 2, READY_S, pause_s=0.2)
     assert up.poll() is None, up.communicate()
     yield journey
     up.send_signal(signal.SIGTERM)
@@ -54,14 +56,13 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     journey.close()
 
 
-def looks(journey: Journey) -> set[str]:
+def looks(instance: Any) -> set[str]:
     """Return the sensors that looked twice."""
-    with dagster_instance(journey) as instance:
-        return {
-            state.instigator_name
-            for state in instance.all_instigator_state()
-            if len(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)) == 2
-        }
+    return {
+        state.instigator_name
+        for state in instance.all_instigator_state()
+        if len(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)) == 2
+    }
 
 
 def latest(settings: Settings) -> FeatureVersion:
@@ -96,8 +97,8 @@ def test_new_day_becomes_rows_by_two_runs_that_nobody_started(growing: Journey) 
     part = growing.source / ".part"
     rows.write_parquet(part)
     part.rename(growing.source / "2019-02.parquet")
-    wait_until(lambda: latest(settings).online(last).num_rows == 23, READABLE_S)
-    wait_until(lambda: len(steps_of_runs(growing)) == before + 2, READABLE_S)
+    wait_for(lambda: latest(settings).online(last).num_rows == 23, READABLE_S, pause_s=0.2)
+    wait_for(lambda: len(steps_of_runs(growing)) == before + 2, READABLE_S, pause_s=0.2)
     (_, first), (tags, second) = steps_of_runs(growing)[before:]
     assert first == ["raw_bars", "bars"]
     assert tags["dagster/from_automation_condition"] == "true"

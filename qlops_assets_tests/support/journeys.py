@@ -153,6 +153,27 @@ class Journey:
         finally:
             journal.close()
 
+    @contextlib.contextmanager
+    def _new_events(self, after: int) -> Iterator[Callable[[], list[Event]]]:
+        """Yield what returns the events since it was last called.
+
+        One reader for the whole wait: to open the journal and read all of it twenty times a second
+        would take much of a core from the process that is waited for.
+        """
+        file = self.home / "journal.db"
+        with contextlib.closing(Journal(f"sqlite:///{file}")) as journal:
+            last = after
+
+            def new_events() -> list[Event]:
+                nonlocal last
+                found: list[Event] = []
+                while file.is_file() and (events := journal.read(after=last)):
+                    found += events
+                    last = events[-1].seq
+                return found
+
+            yield new_events
+
     def signalled(
         self, number: signal.Signals, when: Callable[[Event], bool], *arguments: str
     ) -> Finished:
@@ -162,10 +183,11 @@ class Journey:
         """
         before = max((e.seq for e in self.events()), default=0)
         process = self.start(*arguments)
-        wait_until(
-            lambda: process.poll() is not None or any(map(when, self.events(after=before))),
-            seconds=LONGEST_S,
-        )
+        with self._new_events(before) as new_events:
+            wait_until(
+                lambda: process.poll() is not None or any(map(when, new_events())),
+                seconds=LONGEST_S,
+            )
         signalled_at = time.monotonic()
         assert process.poll() is None, process.communicate()
         (os.killpg if number is signal.SIGINT else os.kill)(process.pid, number)
