@@ -110,6 +110,11 @@ class UniverseSettings:
     name: str | None = None
 
 
+def usual_workers() -> int:
+    """Return how many threads or processes work on factors unless told: one a core, at most 4."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
 @dataclass(frozen=True, slots=True)
 class FeaturesSettings:
     """``[features]``: how factors are computed, and how long versions of their table are kept.
@@ -124,6 +129,11 @@ class FeaturesSettings:
     engine: str = "native"
     jobs: int = 0
     keep_days: float = 30.0
+
+    @property
+    def workers(self) -> int:
+        """How many threads or processes it may use here: ``jobs``, or what 0 stands for."""
+        return self.jobs or usual_workers()
 
 
 @dataclass(frozen=True, slots=True)

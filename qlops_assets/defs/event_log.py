@@ -13,7 +13,7 @@ no public name: dagster-postgres takes the same classes from the same modules.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +33,10 @@ class EventLog(SqliteEventLogStorage):
     """``SqliteEventLogStorage`` whose transactions can hold several events."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self._held = threading.local()
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
         self._db_lock = threading.RLock()  # type: ignore[assignment] # a batch holds two databases
-        self._held = threading.local()
-        self.has_table = cache(super().has_table)  # type: ignore[method-assign] # none ever goes
 
     @contextmanager
     def together(self, run_id: str) -> Iterator[None]:
@@ -56,6 +56,12 @@ class EventLog(SqliteEventLogStorage):
                     super()._store_asset_event(index, event, event_id)
             finally:
                 self._held.connections = {}
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table: asked of every event. None ever goes; a migration adds."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of one run together."""

@@ -1,7 +1,6 @@
 """Qlib's own loader as a factor engine: the reference that every other engine must equal."""
 
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -181,6 +180,6 @@ class QlibEngine:
         # Qlib would begin a window before the first day, also for what remembers all history.
         begin = None if _look_back(expressions) is None else first
         request = Request(provider, rendered(expressions), instruments, begin, last)
-        jobs = settings.features.jobs or min(4, len(os.sched_getaffinity(0)))
+        jobs = settings.features.workers
         for frame in compute_blocks(request, jobs=jobs, progress=progress):
             yield frame if first is None else frame.filter(pl.col(DATE) >= first)

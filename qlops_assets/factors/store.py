@@ -1,7 +1,6 @@
 """Factor rows by month, recomputed only for months whose bars or definitions changed."""
 
 import math
-import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,7 +129,7 @@ class _Build:
         self._settings, self._factors, self._inputs = settings, factors, inputs
         self._dataset = factor_dataset(settings, factors.name)
         self._bars = bars_dataset(settings)
-        self._threads = settings.features.jobs or min(4, len(os.sched_getaffinity(0)))
+        self._threads = settings.features.workers
 
     def span(self, first: str, last: str, progress: Progress) -> dict[str, FactorReport]:
         """Compute and store neighbouring months, as many at once as the memory should hold."""

@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from qlops_assets_tests.acceptance.conftest import Chapter, demo, version_of
-from qlops_assets_tests.support.journeys import Journey, wait_until
+from qlops_assets_tests.support.journeys import Journey
+from qlops_assets_tests.support.waiting import wait_for
 
 
 def scores(journey: Journey, environment: str) -> dict[str, float]:
@@ -52,7 +53,7 @@ def test_server_started_by_hand_serves_the_live_version(
 ) -> None:
     kill(journey, "production")
     server = journey.start("serve", "--environment", "production")
-    wait_until(lambda: journey.answers("production", "/v2/health/ready"), 30)
+    wait_for(lambda: journey.answers("production", "/v2/health/ready"), 30)
     assert scores(journey, "production") == expected
     answer = journey.qlops("predict", "--top", "3", "--json").document
     assert answer["model_version"] == version_of(grown)
@@ -68,5 +69,5 @@ def test_down_stops_what_runs(journey: Journey, grown: Chapter) -> None:
         journey.qlops(*demo(journey))
     pid = journey.server_pid("staging")
     assert "staging" in journey.qlops("down", "--json").document["stopped"]
-    wait_until(lambda: not psutil.pid_exists(pid), 10)
+    wait_for(lambda: not psutil.pid_exists(pid), 10)
     assert journey.qlops("down", "--json").document == {"stopped": []}

@@ -11,7 +11,7 @@ import pytest
 
 from qlops_assets_tests.acceptance.conftest import Chapter, version_of
 from qlops_assets_tests.support.asset_groups import ASSET_GROUPS
-from qlops_assets_tests.support.journeys import Journey, wait_until
+from qlops_assets_tests.support.journeys import Journey
 from qlops_assets_tests.support.waiting import wait_for
 
 READY_S = 90.0
@@ -104,8 +104,8 @@ def test_servers_are_taken_over_and_serve_the_same(
 def test_console_that_is_killed_comes_back(journey: Journey, up: "subprocess.Popen[str]") -> None:
     before = child(up, "console")
     before.kill()
-    wait_until(lambda: not before.is_running() or before.status() == "zombie", 10)
-    wait_until(lambda: journey.answers("console", "/healthz"), 30)
+    wait_for(lambda: not before.is_running() or before.status() == "zombie", 10)
+    wait_for(lambda: journey.answers("console", "/healthz"), 30)
     assert child(up, "console").pid != before.pid
 
 

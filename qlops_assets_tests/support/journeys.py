@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from qlops_assets.core.journal import Event, Journal
+from qlops_assets_tests.support.waiting import wait_for
 
 LONGEST_S = 240.0
 
@@ -184,9 +185,10 @@ class Journey:
         before = max((e.seq for e in self.events()), default=0)
         process = self.start(*arguments)
         with self._new_events(before) as new_events:
-            wait_until(
+            wait_for(
                 lambda: process.poll() is not None or any(map(when, new_events())),
-                seconds=LONGEST_S,
+                LONGEST_S,
+                pause_s=0.05,
             )
         signalled_at = time.monotonic()
         assert process.poll() is None, process.communicate()
@@ -256,11 +258,3 @@ def run_states(journey: Journey) -> list[tuple[str, str]]:
     """Return (job, status) of every Dagster run of a home, oldest first."""
     with dagster_instance(journey) as instance:
         return [(run.job_name, run.status.value) for run in reversed(instance.get_runs())]
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)

@@ -1,6 +1,5 @@
 """The native engine: expressions in, factor frames out."""
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Final
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from qlops_assets.core.columns import INSTRUMENT
 from qlops_assets.core.progress import Progress, Unreported
-from qlops_assets.core.settings import Settings
+from qlops_assets.core.settings import Settings, usual_workers
 from qlops_assets.factors.native.factors import Factors
 from qlops_assets.factors.native.panel import Panel
 from qlops_assets.factors.native.program import Columns, blocks
@@ -25,7 +24,7 @@ class NativeEngine:
     """Factors from numpy and compiled window scans: Qlib's values in a fraction of its time."""
 
     def __init__(self, threads: int = 0) -> None:
-        self._threads = threads or min(4, len(os.sched_getaffinity(0)))
+        self._threads = threads or usual_workers()
 
     def evaluate(
         self, expressions: Mapping[str, str], bars: pl.DataFrame, *, since: date | None = None
