@@ -35,8 +35,9 @@ def equity_figure(by_day: pl.DataFrame, *, title: str, size: tuple[float, float]
         values = 100 * by_day.get_column(name).cum_sum().to_numpy()
         upper.plot(days, values, color=colour, linewidth=width, label=label)
     upper.set_ylabel("cumulated return, %")
-    upper.legend(loc="upper left", frameon=False, fontsize="small")
-    upper.set_title(title, loc="left", fontsize="medium")
+    # Above the lines, which may go anywhere.
+    beside = {"loc": "outside upper left", "ncols": 3}
+    figure.legend(title=title, alignment="left", frameon=False, fontsize="small", **beside)
     drawdown = 100 * by_day.get_column("drawdown").to_numpy()
     lower.fill_between(days, drawdown, 0, color=LOSS, alpha=0.35, linewidth=0)
     lower.plot(days, drawdown, color=LOSS, linewidth=0.8)
