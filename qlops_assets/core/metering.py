@@ -1,6 +1,7 @@
 """What a piece of work cost: wall time, CPU time, peak memory."""
 
 import ctypes
+import math
 import sys
 import threading
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 _SAMPLE_S = 0.05
+_CHILDREN_S = 1.0  # looking for them reads every process of the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,10 @@ class Cost:
 
 
 class Meter:
-    """A context manager that samples this process and its children while the block runs."""
+    """A context manager that samples this process and its children while the block runs.
+
+    A child that lives for less than a second may go unseen.
+    """
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -31,6 +36,8 @@ class Meter:
         import psutil
 
         self._process = psutil.Process()
+        self._children: list[psutil.Process] = []
+        self._looked = -math.inf
         self._wall, self._cpu = time.monotonic(), self._cpu_seconds()
         self._sample()
         self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
@@ -52,6 +59,10 @@ class Meter:
             round(self._peak / 1e6, 1),
         )
 
+    def peak_so_far(self) -> int:
+        """Return the most bytes that were resident at once, of what was sampled by now."""
+        return self._peak
+
     def _cpu_seconds(self) -> float:
         times = self._process.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
@@ -59,11 +70,14 @@ class Meter:
     def _sample(self) -> None:
         import psutil
 
+        if time.monotonic() - self._looked >= _CHILDREN_S:
+            self._children = self._process.children(recursive=True)
+            self._looked = time.monotonic()
         total = self._process.memory_info().rss
-        for child in self._process.children(recursive=True):
+        for child in self._children:
             try:
                 total += child.memory_info().rss
-            except psutil.Error:  # the child ended between listing and reading
+            except psutil.Error:  # it ended since it was found
                 continue
         self._peak = max(self._peak, total)
 
