@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-import numpy as np
 import polars as pl
 
-from qlops_assets.core.columns import DATE, INSTRUMENT, KEY
+from qlops_assets.core.columns import DATE, KEY
 from qlops_assets.core.errors import FeatureTableError
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.sets import ALPHA158, CUSTOM
@@ -49,7 +48,7 @@ class MonthRows:
     """A month's rows of all sets side by side.
 
     Attributes:
-        frame: Date, instrument, values.
+        frame: Keys and values, in order of the keys; null or NaN where there is no value.
         ends: Set -> its last day.
     """
 
@@ -91,9 +90,7 @@ def _state(info: PartitionInfo) -> PartState:
 
 
 def month_rows(datasets: Mapping[str, MonthlyDataset], month: str) -> MonthRows:
-    """Return a month's rows of all sets side by side, by date and instrument.
-
-    A row is there where any set has one. Values are Float32, and NaN where there is none.
+    """Return a month's rows of all sets side by side; a row is there where any set has one.
 
     Raises:
         FeatureTableError: two sets have a column of one name, a key is missing or there twice.
@@ -113,7 +110,7 @@ def month_rows(datasets: Mapping[str, MonthlyDataset], month: str) -> MonthRows:
     if joined is None or joined.is_empty():
         raise FeatureTableError(f"feature_table: no set has rows of {month}")
     ends = {part: _last_day(frame) for part, frame in frames.items() if frame.height}
-    return MonthRows(_by_date(joined), ends)
+    return MonthRows(joined if is_ascending(joined) else joined.sort(KEY), ends)
 
 
 def _last_day(frame: pl.DataFrame) -> date:
@@ -121,19 +118,6 @@ def _last_day(frame: pl.DataFrame) -> date:
     if not isinstance(day, date):
         raise FeatureTableError(f"feature_table: {frame.height} rows have no date")
     return day
-
-
-def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rows by date and instrument, their values Float32 and NaN where there is none.
-
-    Values as one matrix: a month has hundreds of columns, and what is done to each adds up.
-    """
-    rows = frame if is_ascending(frame) else frame.sort(KEY)
-    order = np.argsort(rows.get_column(DATE).to_physical().to_numpy(), kind="stable")
-    keys = rows.select(DATE, pl.col(INSTRUMENT).cast(pl.String))
-    values = rows.drop(KEY).cast(pl.Float32)
-    matrix = np.take(values.to_numpy(order="fortran").T, order, axis=1)
-    return keys[order].hstack([pl.Series(*one) for one in zip(values.columns, matrix, strict=True)])
 
 
 def _beside(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:

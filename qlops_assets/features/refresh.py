@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
-import polars as pl
 import pyarrow as pa
 
 from qlops_assets.core.clock import Clock
@@ -18,13 +17,13 @@ from qlops_assets.core.settings import Settings
 from qlops_assets.features.changes import changed_rows
 from qlops_assets.features.parts import StoredParts, month_rows, part_datasets
 from qlops_assets.features.publications import MonthState, Publication, PublicationLog
-from qlops_assets.features.table import KEYS, LanceTable, Merged, between, table_schema
+from qlops_assets.features.table import LanceTable, Merged, between, table_rows, table_schema
 from qlops_assets.lake.datasets import MonthlyDataset
 
 TABLE: Final = "feature_table"
 PUBLISHED: Final = "publication-"  # the tags that keep what is published
 _DAY: Final = timedelta(days=1)
-_READERS: Final = 2
+_READERS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +186,9 @@ class Refresh:
     def _rows(self, month: str) -> pa.Table:
         """Return a month's rows in the table's schema, and note what they are."""
         found = month_rows(self._datasets, month)
-        frame = found.frame
-        missing = [name for name in self._columns if name not in frame.columns]
-        if missing or frame.columns != [*KEYS, *self._columns]:
-            frame = frame.with_columns(
-                pl.lit(float("nan"), pl.Float32).alias(name) for name in missing
-            ).select(*KEYS, *self._columns)
-        days = frame.get_column(DATE)
+        rows = table_rows(found.frame, self._columns)
+        days = rows.column(DATE)
         self._states[month] = MonthState(
-            frame.height, days[0], days[-1], self._stored.months[month], found.ends
+            rows.num_rows, days[0].as_py(), days[-1].as_py(), self._stored.months[month], found.ends
         )
-        return frame.to_arrow().cast(table_schema(self._columns)).combine_chunks()
+        return rows

@@ -11,6 +11,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from qlops_assets.core.columns import DATE, INSTRUMENT
@@ -49,6 +51,31 @@ def table_schema(columns: Sequence[str]) -> pa.Schema:
     values = [pa.field(name, pa.float32(), nullable=False) for name in columns]
     keys = [pa.field(DATE, pa.date32(), nullable=False)]
     return pa.schema([*keys, pa.field(INSTRUMENT, pa.string(), nullable=False), *values])
+
+
+def table_rows(frame: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
+    """Return rows in the table's schema and order: by date and instrument.
+
+    Args:
+        frame: Keys and values, by instrument and date.
+        columns: Of the table; NaN where the frame has none.
+    """
+    order = np.argsort(frame.get_column(DATE).to_physical().to_numpy(), kind="stable")
+    # One matrix, and its rows as columns: what is done to each of hundreds adds up.
+    missing = pl.lit(np.nan, pl.Float32)
+    given = set(frame.columns)
+    values = frame.select(
+        pl.col(name).cast(pl.Float32) if name in given else missing.alias(name) for name in columns
+    ).to_numpy(order="fortran")  # null as NaN
+    matrix = np.empty((len(columns), frame.height), np.float32)
+    np.take(values.T, order, axis=1, out=matrix, mode="clip")  # other modes copy once more
+    instruments = frame.get_column(INSTRUMENT).cast(pl.String).gather(order)
+    arrays = [
+        frame.get_column(DATE).gather(order).to_arrow(),
+        instruments.to_arrow().cast(pa.string()),
+        *map(pa.array, matrix),
+    ]
+    return pa.Table.from_arrays(arrays, schema=table_schema(columns))
 
 
 class LanceTable:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -218,3 +219,26 @@ def test_progress_reports_are_events_with_the_time_since_their_stage_began(
     }  # fmt: skip
     assert events[1].data["elapsed_s"] >= 0.0
     assert json.dumps(events[1].data["total"]) == "null"
+
+
+def test_reports_that_only_count_are_events_at_their_ends_and_now_and_then(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 0.1, 0.15, 0.25, 0.3, 0.35])
+    monkeypatch.setattr(
+        "qlops_assets.core.progress.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    progress = JournalProgress(journal, "pipeline")
+    for step in range(1, 7):
+        progress.report("bars", step, 6)
+    told = journal.read("pipeline")
+    assert [(event.data["step"], event.data["elapsed_s"]) for event in told] == [
+        (1, 0.0), (4, 0.25), (6, 0.35),
+    ]  # fmt: skip
+
+
+def test_every_report_with_metrics_is_an_event(journal: Journal) -> None:
+    progress = JournalProgress(journal, "training/a")
+    for step in range(1, 51):
+        progress.report("fit", step, 50, {"loss": 1 / step})
+    assert [event.data["step"] for event in journal.read("training/a")] == list(range(1, 51))

@@ -58,9 +58,10 @@ def test_rows_of_a_month_stay_as_they_were(place: Place, stage: str) -> None:
         alpha158_dataset(settings) if stage == "alpha158_factors" else indicator_dataset(settings)
     )
     before, info = dataset.read([MONTH]), dataset.info(MONTH)
+    assert info is not None
     restate(settings, "SH600000", date(2020, 8, 3), close=21.0, volume=3e6)
-    for left in (0, 4, 16):
-        place.disk.fill(leave=left * 1024)
+    for left in (0, info.bytes // 4, info.bytes // 2):
+        place.disk.fill(leave=left)
         with pytest.raises(LakeError, match=FULL):
             build()
         assert dataset.info(MONTH) == info
@@ -70,7 +71,6 @@ def test_rows_of_a_month_stay_as_they_were(place: Place, stage: str) -> None:
     build()
     after = dataset.info(MONTH)
     assert after is not None
-    assert info is not None
     assert after.digest != info.digest
     assert dataset.verify(MONTH) == after
 
