@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from itertools import accumulate
@@ -11,7 +11,6 @@ from typing import Final
 
 import polars as pl
 
-from qlops_assets.core.columns import DATE
 from qlops_assets.core.digests import combined_digest
 from qlops_assets.core.errors import DatasetMissingError
 from qlops_assets.core.months import (
@@ -28,10 +27,9 @@ from qlops_assets.factors.engine import ENGINES
 from qlops_assets.factors.missing import FactorReport, missing_counts, require_values
 from qlops_assets.factors.sets import ALPHA158, CUSTOM, ROWS, FactorSet, look_back_months
 from qlops_assets.lake.calendar import trading_days
-from qlops_assets.lake.datasets import MonthlyDataset, bars_dataset
+from qlops_assets.lake.datasets import MonthlyDataset, bars_dataset, by_month
 from qlops_assets.lake.gaps import gap_digests
 
-_MONTH: Final = "_month"
 # Values of four bytes that are held at once; twice that is needed while they are computed.
 _VALUES_AT_ONCE: Final = 50_000_000
 
@@ -175,7 +173,7 @@ class _Build:
         )
         parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
         for block in blocks:
-            for month, rows in _by_month(block):
+            for month, rows in by_month(block).items():
                 parts[month].append(rows)
         return {month: pl.concat(parts.pop(month)) for month in sorted(parts)}
 
@@ -227,10 +225,3 @@ class _Share:
         if total is not None:
             step, total = self._done * total + step, self._parts * total
         self._whole.report(stage, step, total, metrics)
-
-
-def _by_month(block: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows of each month, in the order in which they are."""
-    months = block.with_columns(pl.col(DATE).dt.month_start().alias(_MONTH))
-    for (start,), rows in months.partition_by(_MONTH, as_dict=True, include_key=False).items():
-        yield month_of(start), rows

@@ -1,6 +1,6 @@
 """Indicator rows by month, computed anew only where bars or definitions changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
@@ -16,7 +16,7 @@ from qlops_assets.indicators.apply import indicators
 from qlops_assets.indicators.families.inputs import COLUMNS
 from qlops_assets.indicators.own import own_indicators
 from qlops_assets.indicators.sets import built_in_names, code_version, column_names
-from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset
+from qlops_assets.lake.datasets import MonthlyDataset, PartitionInfo, bars_dataset, by_month
 
 __all__ = [
     "INDICATORS",
@@ -34,7 +34,6 @@ INDICATORS: Final = "indicators"
 ROWS: Final = "indicator_features"
 # Values of four bytes that are held at once; twice that is needed while they are computed.
 _VALUES_AT_ONCE: Final = 200_000_000
-_MONTH: Final = "_month"
 
 
 def indicator_dataset(settings: Settings) -> MonthlyDataset:
@@ -128,7 +127,8 @@ def _computed(settings: Settings, months: Sequence[str]) -> dict[str, pl.DataFra
         dtype=pl.Float32,
     )
     wanted = set(months)
-    return {month: part for month, part in _by_month(rows).items() if month in wanted}
+    rows = rows.with_columns(pl.col(INSTRUMENT).cast(pl.String))
+    return {month: part for month, part in by_month(rows).items() if month in wanted}
 
 
 def _bars(settings: Settings, columns: Sequence[str], *, last: date) -> pl.DataFrame:
@@ -147,11 +147,3 @@ def _bars(settings: Settings, columns: Sequence[str], *, last: date) -> pl.DataF
     order = code.to_physical().cast(pl.Int64) * 10_000_000 + pl.col(DATE).to_physical()
     place = rows.select(order.arg_sort()).to_series()
     return rows.with_columns(code)[place]
-
-
-def _by_month(rows: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
-    keyed = rows.with_columns(
-        pl.col(INSTRUMENT).cast(pl.String), pl.col(DATE).dt.month_start().alias(_MONTH)
-    )
-    parts = keyed.partition_by(_MONTH, as_dict=True, include_key=False)
-    return {month_of(start): part for (start,), part in sorted(parts.items())}

@@ -19,7 +19,7 @@ from qlops_assets.core.errors import DatasetMissingError
 from qlops_assets.core.months import contiguous_spans, first_day, next_month
 from qlops_assets.core.progress import Progress, Unreported
 from qlops_assets.core.settings import Settings
-from qlops_assets.lake.datasets import bars_dataset
+from qlops_assets.lake.datasets import bars_dataset, by_month
 from qlops_assets.lake.intake.blobs import BlobStore, blob_store
 from qlops_assets.lake.intake.faults import sorted_out
 from qlops_assets.lake.intake.inspection import kept_rows
@@ -33,7 +33,6 @@ _ROWS_AT_ONCE: Final = 4_000_000
 _WRITERS: Final = 2
 _VWAP_TOLERANCE: Final = 0.01
 FILE: Final = "file"
-_MONTH: Final = "_month"
 _NOTHING: Final = pl.DataFrame(
     schema={
         INSTRUMENT: pl.String,
@@ -148,9 +147,9 @@ class _Build:
         given = _counts(raw)
         rows = sorted_out(raw.sort(INSTRUMENT, DATE))
         del raw
-        bad = _by_month(rows.bad)
+        bad = by_month(rows.bad)
         adjusted = are_adjusted(self._manifest, self._reading)
-        good = _by_month(cleaned(rows.good, adjusted=adjusted))
+        good = by_month(cleaned(rows.good, adjusted=adjusted))
 
         def write(month: str) -> MonthReport:
             return self._written(month, good.get(month), bad.get(month), given.get(month, 0))
@@ -276,11 +275,5 @@ def _in(months: Sequence[str]) -> pl.Expr:
     )
 
 
-def _by_month(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    keyed = frame.with_columns(pl.col(DATE).dt.strftime("%Y-%m").alias(_MONTH))
-    parts = keyed.partition_by(_MONTH, as_dict=True, include_key=False, maintain_order=True)
-    return {str(month): part for (month,), part in parts.items()}
-
-
 def _counts(frame: pl.DataFrame) -> dict[str, int]:
-    return {month: part.height for month, part in _by_month(frame.select(DATE)).items()}
+    return {month: part.height for month, part in by_month(frame.select(DATE)).items()}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,14 +223,15 @@ class MonthlyDataset:
             rows = rows.filter(pl.col(DATE) <= last)
         if columns is not None:
             rows = rows.select(*KEY, *(c for c in columns if c not in KEY))
-        if len(paths) > 1:  # each is in order, and they are read one after the other
-            rows = rows.sort(INSTRUMENT, maintain_order=True)
         try:
-            return rows.collect()
+            found = rows.collect()
         except pl.exceptions.ColumnNotFoundError as error:
             raise LakeError(f"{self.name}: no such column: {error}") from error
         except (pl.exceptions.ComputeError, OSError) as error:
             raise self._culprit(paths, error) from error
+        # Each is in order, and they were read one after the other. Sorted after the query, not in
+        # it: that takes twice as long.
+        return found.sort(INSTRUMENT, maintain_order=True) if len(paths) > 1 else found
 
     def scan(self) -> pl.LazyFrame:
         """Return every row lazily, in no particular order.
@@ -269,6 +270,26 @@ class MonthlyDataset:
             except (pl.exceptions.PolarsError, OSError) as reason:
                 return CorruptPartitionError(path, f"it cannot be read ({reason})")
         return LakeError(f"{self.name}: cannot be read: {error}")
+
+
+def by_month(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the rows of each month, ascending, in the order in which they are.
+
+    Rows without a date are of none. All are put in order of their months at once, and cut:
+    partitioning takes Polars three times as long.
+    """
+    days = rows.get_column(DATE)
+    if days.null_count():
+        return by_month(rows.filter(days.is_not_null()))
+    months = days.dt.month_start().to_numpy()
+    order = np.argsort(months, kind="stable")
+    rows, months = rows[order], months[order]
+    ends = [0, *(np.flatnonzero(months[1:] != months[:-1]) + 1).tolist(), len(months)]
+    return {
+        month_of(months[start].item()): rows.slice(start, end - start)
+        for start, end in pairwise(ends)
+        if start < end
+    }
 
 
 def is_ascending(frame: pl.DataFrame) -> bool:

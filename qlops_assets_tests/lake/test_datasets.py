@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlops_assets.core.errors import CorruptPartitionError, DatasetMissingError, LakeError
-from qlops_assets.lake.datasets import MonthlyDataset, content_digest
+from qlops_assets.lake.datasets import MonthlyDataset, by_month, content_digest
 
 DAYS = [date(2020, 1, day) for day in range(1, 32)]
 SOME_NUMBER = st.one_of(st.none(), st.floats(width=32))
@@ -281,3 +281,21 @@ def test_read_of_an_empty_dataset_says_so(dataset: MonthlyDataset) -> None:
 
 def test_scan_is_every_row(quarter: MonthlyDataset) -> None:
     assert quarter.scan().select(pl.len()).collect().item() == 18
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("AB"), st.none() | st.dates(date(2019, 11, 1), date(2020, 3, 1))),
+        max_size=30,
+    )
+)
+def test_rows_by_month_are_those_of_a_loop(keys: list[tuple[str, date | None]]) -> None:
+    expected: dict[str, list[tuple[str, date | None, int]]] = {}
+    for place, (code, day) in enumerate(keys):
+        if day is not None:
+            expected.setdefault(f"{day:%Y-%m}", []).append((code, day, place))
+    schema = {"instrument": pl.String, "date": pl.Date}
+    rows = pl.DataFrame(keys, schema, orient="row").with_row_index("place")
+    found = by_month(rows.select("instrument", "date", "place"))
+    assert list(found) == sorted(expected)
+    assert {month: part.rows() for month, part in found.items()} == expected
