@@ -1,7 +1,7 @@
-"""The names of Alpha158's factors and how far they look back, for those who must not wait for Qlib.
+"""The names of Alpha158's factors and how far they look back, for those who need no more.
 
-Their definitions are Qlib's own (``alpha158.py``); importing those takes a second. Tests prove that
-the names and the look-back said here are those of the definitions.
+Their definitions are Qlib's own (``alpha158.py``). Tests prove that the names and the look-back
+said here are those of the definitions.
 """
 
 from typing import Final

@@ -1,5 +1,7 @@
 """Alpha158 against Qlib's own handler over a provider that a second writer wrote."""
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from qlib.contrib.data.loader import Alpha158DL
 
 from qlops_assets.core.errors import FactorError, UnknownEntryError
 from qlops_assets.core.settings import Settings
+from qlops_assets.factors import alpha158 as alpha158_module
 from qlops_assets.factors.alpha158 import alpha158, alpha158_expressions
 from qlops_assets.factors.engine import evaluate
 from qlops_assets.lake.datasets import bars_dataset
@@ -60,6 +64,28 @@ def test_alpha158_names_and_order_are_qlibs(factors: pl.DataFrame, handler: Any)
     assert len(names) == 158
     assert list(alpha158_expressions()) == names
     assert set(factors.drop("instrument", "date").dtypes) == {pl.Float32}
+
+
+def test_definitions_are_qlibs_and_its_import_is_not_waited_for() -> None:
+    fields, names = Alpha158DL.get_feature_config()
+    assert alpha158_expressions() == dict(zip(names, fields, strict=True))
+    asked = "alpha158.alpha158_expressions(); print('qlib' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; from qlops_assets.factors import alpha158; {asked}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout == "False\n"
+
+
+@pytest.mark.parametrize("missing", ["contrib/data/none.py", "contrib/data/handler.py"])
+def test_definitions_that_are_elsewhere_in_qlib_are_imported(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    alone = alpha158_module._alone
+    monkeypatch.setattr(alpha158_module, "_alone", lambda _, *names: alone(missing, *names))
+    with pytest.raises((LookupError, OSError)):
+        alpha158_module._alone("", "Alpha158DL", "get_feature_config")
+    assert alpha158_expressions.__wrapped__() == alpha158_expressions()
 
 
 def test_alpha158_has_qlibs_rows_for_days_that_the_source_left_out(
