@@ -1,14 +1,19 @@
 """What holds for all tests: hypothesis, and which share a worker (``pytest -n 2``)."""
 
+import gc
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from qlops_assets.core.settings import keep_freed_memory
+
 # How long an example takes says something about the machine's other work, nothing about the code.
 settings.register_profile("qlops", deadline=None)
 settings.load_profile("qlops")
+
+keep_freed_memory()
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -51,6 +56,11 @@ def pytest_xdist_make_scheduler(
 
     config.option.loadscopereorder = False  # the order is that of the collection, see below
     return LongestFirst(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected, thousands of tests, to no collection of garbage."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

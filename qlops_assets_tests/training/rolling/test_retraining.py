@@ -220,6 +220,8 @@ class Retraining(RuleBasedStateMachine):
         if run is not None:
             end_ask(self.home.journal, self.home.plan().series, run.ask)
             run.where = "dead"
+            waiting = {r.ask.version for r in self.runs if r.where == "queued"}
+            self.home.queued &= waiting  # an interrupted run waits no more
 
     def run_at(self, *places: str) -> Run | None:
         return next((run for run in self.runs if run.where in places), None)
