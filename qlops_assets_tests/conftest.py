@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from qlops_assets.core.settings import keep_freed_memory
+from qlops_assets.core.metering import collect_garbage_rarely
 
 # How long an example takes says something about the machine's other work, nothing about the code.
 settings.register_profile("qlops", deadline=None)
 settings.load_profile("qlops")
 
-keep_freed_memory()
+collect_garbage_rarely()
 
 if TYPE_CHECKING:
     from xdist.remote import Producer

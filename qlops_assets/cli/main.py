@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from qlops_assets.cli.output import interrupted, tell
+from qlops_assets.core.metering import collect_garbage_rarely
 from qlops_assets.core.settings import keep_freed_memory
 
 # name -> (module:attribute, one line for --help); the line is here so that --help imports nothing.
@@ -90,6 +91,7 @@ def qlops(ctx: click.Context, home: str | None, as_json: bool, debug: bool) -> N
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``qlops`` with the process's arguments, or those given, and exit with its status."""
     keep_freed_memory()
+    collect_garbage_rarely()
     args = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = qlops.main(args=args, prog_name="qlops", standalone_mode=False)

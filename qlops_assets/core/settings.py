@@ -3,8 +3,6 @@
 Every path derives from one :class:`Settings` value. Nobody else reads ``os.environ``.
 """
 
-import atexit
-import gc
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -29,7 +27,6 @@ MEMORY = {
     "POLARS_THP": "1",
     "_RJEM_MALLOC_CONF": "background_thread:true,dirty_decay_ms:1000",
 }
-_NEW_OBJECTS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,13 +384,6 @@ def set_environment(**values: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Set :data:`MEMORY` where the user did not; before Polars is imported.
-
-    Python's own collector looks for cycles every 700 new objects; what we import and what Dagster
-    makes of months are tens of thousands, none of them garbage, and it looked at them for seconds.
-    """
+    """Set :data:`MEMORY` where the user did not; before Polars is imported."""
     for name, value in MEMORY.items():
         os.environ.setdefault(name, value)
-    if gc.get_threshold()[0] < _NEW_OBJECTS:
-        gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-        atexit.register(gc.freeze)  # the system takes all of it back at once

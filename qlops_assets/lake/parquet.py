@@ -29,7 +29,7 @@ def write_parquet(rows: pl.DataFrame, path: Path, metadata: Mapping[str, str]) -
         path,
         compression={name: "none" if name in single else "lz4" for name in rows.columns},
         use_dictionary=others,
-        write_statistics=others,
+        write_statistics=True,  # of numbers too: how many are missing is read from there
     )
 
 

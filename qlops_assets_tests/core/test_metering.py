@@ -37,3 +37,15 @@ def test_the_peak_counts_a_child_that_came_later_and_is_gone() -> None:
     assert child.returncode == 0
     assert meter.cost.peak_mb >= before + 150
     assert meter.cost.cpu_s > 0
+
+
+def test_garbage_is_looked_for_rarely_and_less_often_where_the_user_wants_it_so() -> None:
+    asked = (
+        "import gc, sys; from qlops_assets.core.metering import collect_garbage_rarely as rarely;"
+        "gc.set_threshold(int(sys.argv[1]), 7, 5); rarely(); rarely(); print(*gc.get_threshold())"
+    )
+    for own, expected in (("700", "50000 7 5\n"), ("90000", "90000 7 5\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", asked, own], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == expected

@@ -13,6 +13,7 @@ from qlops_assets.defs.factors.checks import AGREEMENT_CHECKS
 from qlops_assets.defs.partitions import month_range_tags, months_of_run
 from qlops_assets.factors.sets import custom_set
 from qlops_assets.factors.store import alpha158_dataset, factor_dataset
+from qlops_assets.lake.datasets import by_month
 from qlops_assets_tests.support.dagster_bench import Bench, months, quiet
 
 HALF_YEAR = ["2019-01", "2019-02", "2019-03", "2019-04", "2019-05", "2019-06"]
@@ -47,12 +48,11 @@ def shown(materialization: dg.AssetMaterialization) -> dict[str, Any]:
 @pytest.fixture
 def wrong_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every computation come out a thousandth too large in its last column."""
-    right = qlops_assets.factors.store._by_month
 
-    def wrong(block: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-        return right(block.with_columns(pl.col(block.columns[-1]) * 1.001))
+    def wrong(block: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        return by_month(block.with_columns(pl.col(block.columns[-1]) * 1.001))
 
-    monkeypatch.setattr(qlops_assets.factors.store, "_by_month", wrong)
+    monkeypatch.setattr(qlops_assets.factors.store, "by_month", wrong)
 
 
 def test_own_factors_of_a_range_have_rows_and_a_version_for_each_month(lived: Bench) -> None:

@@ -56,13 +56,13 @@ class Evenings:
         with quiet():
             repository = build_definitions(self.settings).get_repository_def()
             schedule = repository.get_schedule_def(ROLLING_SCHEDULE)
-            context = dg.build_schedule_context(
+            with dg.build_schedule_context(
                 instance=self.instance,
                 scheduled_execution_time=EVENING + timedelta(days=evening),
                 repository_def=repository,
                 resources={"platform": Platform(self.settings)},
-            )
-            data = schedule.evaluate_tick(context)
+            ) as context:
+                data = schedule.evaluate_tick(context)
         if not data.run_requests:
             return data.skip_message
         (request,) = data.run_requests

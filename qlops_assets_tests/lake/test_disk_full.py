@@ -88,8 +88,9 @@ def test_bars_of_a_month_stay_as_they_were_until_there_is_room(
     before = dataset.read()
     two.write("2020-02.parquet", month_bars(make_bars, 2, seed=9))
     scan(settings)
-    for left in (0, 4):
-        disk.fill(leave=left * 1024)
+    assert dataset.infos()["2020-02"].bytes > 4096
+    for left in (0, 4096):
+        disk.fill(leave=left)
         with pytest.raises(LakeError, match=FULL):
             build_bars(settings, stale_months(settings))
         assert dataset.read().equals(before)

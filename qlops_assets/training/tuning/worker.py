@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
+from qlops_assets.core.metering import collect_garbage_rarely
 from qlops_assets.core.settings import keep_freed_memory
 from qlops_assets.training.tuning import messages
 from qlops_assets.training.tuning.messages import Setup
@@ -86,6 +87,7 @@ class _TrialProgress:
 def main() -> None:
     """Run trials until stdin ends."""
     keep_freed_memory()
+    collect_garbage_rarely()
     voice = _Voice()
     setup = Setup.of_line(sys.stdin.readline())
     ear = _Ear()
