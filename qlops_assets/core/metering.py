@@ -1,4 +1,4 @@
-"""What a piece of work cost: wall time, CPU time, peak memory."""
+"""What a piece of work cost: wall time, CPU time, peak memory; and memory that it leaves alone."""
 
 import atexit
 import ctypes
@@ -61,10 +61,6 @@ class Meter:
             round(self._cpu_seconds() - self._cpu, 3),
             round(self._peak / 1e6, 1),
         )
-
-    def peak_so_far(self) -> int:
-        """Return the most bytes that were resident at once, of what was sampled by now."""
-        return self._peak
 
     def _cpu_seconds(self) -> float:
         times = self._process.cpu_times()

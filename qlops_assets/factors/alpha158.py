@@ -12,7 +12,7 @@ import polars as pl
 from qlops_assets.core.digests import value_digest
 from qlops_assets.factors.engine import NATIVE, evaluate
 
-Lists = tuple[list[str], list[str]]
+Lists = tuple[list[str], list[str]]  # expressions and names, as Qlib gives them
 
 
 @cache
