@@ -1,14 +1,18 @@
 """A Chromium for tests, driven by Playwright; the tests skip aloud where there is none."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qlops_assets_tests.support.consoles import ConsoleProcess
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = [
@@ -36,3 +40,49 @@ def chromium() -> Iterator["Browser"]:
             yield browser
         finally:
             browser.close()
+
+
+_HERE = re.compile(r"(http|ws)://127\.0\.0\.1:")
+
+
+@dataclass
+class Pages:
+    """Pages of a console, and all that the browser complained of and asked for in them."""
+
+    browser: "Browser"
+    console: ConsoleProcess
+    opened: list["Page"] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    requests: set[str] = field(default_factory=set)
+
+    def open(self, path: str = "", *, timeout_ms: float = 20_000, **options: Any) -> "Page":
+        """Open a path of the console in a page of its own; ``options`` are Playwright's."""
+        page = self.browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
+        page.set_default_timeout(timeout_ms)
+        self.opened.append(page)
+        page.on("console", lambda said: self.complaints.append(said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda asked: self.requests.add(asked.url))
+        page.goto(self.console.url + path)
+        return page
+
+    def close(self) -> None:
+        """Close them: no page may have complained or asked for anything of another machine.
+
+        Where the console was killed meanwhile, the browser itself says that it could not connect,
+        or that an answer on its way broke off (``net::ERR_...``, by where it was cut).
+        """
+        for page in self.opened:
+            page.close()
+        killed = self.console.kills > 0
+        assert [t for t in self.complaints if not (killed and "net::ERR_" in t)] == []
+        assert {url for url in self.requests if not _HERE.match(url)} == set()
+
+
+@contextmanager
+def pages_of(browser: "Browser", console: ConsoleProcess) -> Iterator[Pages]:
+    """Yield pages of a console, which are closed and judged in the end."""
+    console.kills = 0
+    pages = Pages(browser, console)
+    yield pages
+    pages.close()

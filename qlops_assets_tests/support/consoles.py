@@ -149,6 +149,7 @@ class ConsoleProcess:
     home: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    kills: int = 0
 
     @property
     def address(self) -> str:
@@ -176,6 +177,7 @@ class ConsoleProcess:
         """Send a signal, wait for the end, and return the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
+        self.kills += 1
         status = self.process.wait(10)
         self.process = None
         return status

@@ -1,6 +1,5 @@
 """The overview in a real browser."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from qlops_assets.core.journal import Journal
 from qlops_assets.core.settings import Settings
 from qlops_assets.registry.registry import Registry
 from qlops_assets.registry.states import ModelEvent
-from qlops_assets_tests.support.browser import chromium
+from qlops_assets_tests.support.browser import chromium, pages_of
 from qlops_assets_tests.support.consoles import (
     VERSION,
     ConsoleProcess,
@@ -74,26 +73,14 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens the overview; afterwards no page may have complained."""
-    pages: list[Page] = []
-    complaints: list[str] = []
+    with pages_of(browser, home.console) as pages:
 
-    def start(**options: Any) -> "Page":
-        page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
-        pages.append(page)
-        page.on("console", lambda said: complaints.append(said.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: requests.add(asked.url))
-        page.goto(home.console.url)
-        page.wait_for_selector(LIVE)
-        return page
+        def start(**options: Any) -> "Page":
+            page = pages.open(**options)
+            page.wait_for_selector(LIVE)
+            return page
 
-    requests: set[str] = set()
-    yield start
-    for page in pages:
-        page.close()
-    # A console that was killed on purpose is complained about by the browser itself.
-    assert [text for text in complaints if "ERR_CONNECTION" not in text] == []
-    assert {url for url in requests if not re.match(r"(http|ws)://127\.0\.0\.1:", url)} == set()
+        yield start
 
 
 def background(page: "Page") -> str:

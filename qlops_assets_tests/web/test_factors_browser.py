@@ -10,7 +10,7 @@ import pytest
 
 from qlops_assets.core.settings import Settings
 from qlops_assets.factors.analysis.analysis import FactorAnalysis
-from qlops_assets_tests.support.browser import chromium
+from qlops_assets_tests.support.browser import chromium, pages_of
 from qlops_assets_tests.support.consoles import ConsoleProcess, console_process
 from qlops_assets_tests.support.factor_reports import HOSTILE, small_analysis, write_report
 from qlops_assets_tests.support.pages import CONTRASTS, NAMELESS
@@ -57,27 +57,15 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens a page; afterwards no page may have complained."""
-    pages: list[Page] = []
-    complaints: list[str] = []
-    requests: set[str] = set()
+    with pages_of(browser, home.console) as pages:
 
-    def start(path: str = "", **options: Any) -> "Page":
-        page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
-        page.set_default_timeout(10_000)
-        pages.append(page)
-        page.on("console", lambda said: complaints.append(said.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: requests.add(asked.url))
-        page.goto(home.url + path)
-        if options.get("java_script_enabled", True):
-            page.wait_for_selector(".neighbours" if path else DRAWN)
-        return page
+        def start(path: str = "", **options: Any) -> "Page":
+            page = pages.open(f"factors{path}", **options)
+            if options.get("java_script_enabled", True):
+                page.wait_for_selector(".neighbours" if path else DRAWN)
+            return page
 
-    yield start
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert {url for url in requests if not url.startswith("http://127.0.0.1:")} == set()
+        yield start
 
 
 def shown(page: "Page") -> list[str]:

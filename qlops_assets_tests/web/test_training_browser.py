@@ -16,7 +16,7 @@ from qlops_assets.core.trainings.signs import read_sign
 from qlops_assets.core.trainings.status import sign_path
 from qlops_assets.registry.registry import Registry
 from qlops_assets.registry.states import ModelEvent
-from qlops_assets_tests.support.browser import chromium
+from qlops_assets_tests.support.browser import chromium, pages_of
 from qlops_assets_tests.support.consoles import (
     ConsoleProcess,
     add_evaluated_model,
@@ -131,25 +131,14 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens a page; afterwards none may have complained."""
-    pages: list[Page] = []
-    complaints: list[str] = []
-    requests: set[str] = set()
+    with pages_of(browser, home.console) as pages:
 
-    def start(path: str = f"training/{RUNNING}", **options: Any) -> "Page":
-        page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
-        pages.append(page)
-        page.on("console", lambda said: complaints.append(said.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: requests.add(asked.url))
-        page.goto(home.console.url + path)
-        page.wait_for_selector(LIVE)
-        return page
+        def start(path: str = f"training/{RUNNING}", **options: Any) -> "Page":
+            page = pages.open(path, **options)
+            page.wait_for_selector(LIVE)
+            return page
 
-    yield start
-    for page in pages:
-        page.close()
-    assert [text for text in complaints if "ERR_CONNECTION" not in text] == []
-    assert {url for url in requests if not re.match(r"(http|ws)://127\.0\.0\.1:", url)} == set()
+        yield start
 
 
 def wait_for_step(page: "Page", steps: int) -> None:
