@@ -367,12 +367,18 @@ def test_book_leaves_out_old_iterations_and_knows_the_last_ones(
 def test_folds_lie_along_time_by_their_days() -> None:
     folds: list[Mapping[str, list[str]]] = [
         {"train": ["2025-01-01", "2025-01-04"], "valid": ["2025-01-06", "2025-01-07"]},
-        {"train": ["2025-01-01", "2025-01-07"], "valid": ["2025-01-09", "2025-01-10"]},
+        {
+            "train": ["2025-01-01", "2025-01-05"],
+            "stop": ["2025-01-07", "2025-01-07"],
+            "valid": ["2025-01-09", "2025-01-10"],
+        },
     ]
     first, second = fold_lines(folds)
     assert first["train"] == {"from": "2025-01-01", "to": "2025-01-04", "start": 0, "length": 0.4}
     assert (first["valid"]["start"], first["valid"]["length"]) == (0.5, 0.2)
     assert (second["valid"]["start"], second["valid"]["length"]) == (0.8, 0.2)
+    assert (second["stop"]["start"], second["stop"]["length"]) == (0.6, 0.1)
+    assert "stop" not in first
     assert fold_lines([]) == []
 
 

@@ -11,6 +11,8 @@ class TuningSettings:
     Attributes:
         trials: How many a study has.
         folds: Of the walk-forward, on the days of train and valid.
+        stop_share: Of the days before the validation of a fold: the last ones, which say when its
+            training stops.
         jobs: Trials at a time, each a process; 0 is one per core.
         pruning: Whether a trial that is worse than the middle of the others ends before its last
             fold.
@@ -22,6 +24,7 @@ class TuningSettings:
 
     trials: int = 20
     folds: int = 3
+    stop_share: float = 0.2
     jobs: int = 0
     pruning: bool = True
     startup_trials: int = 6

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Any, Final
 
 from qlops_assets.training.tuning.folds import Fold
@@ -54,17 +53,9 @@ class Setup:
     def of_line(cls, text: str) -> "Setup":
         """Read the line again."""
         found = json.loads(text)
-        return cls(**{**found, "folds": tuple(_fold(one) for one in found["folds"])})
+        return cls(**{**found, "folds": tuple(Fold.of_json(one) for one in found["folds"])})
 
 
 def line(document: Mapping[str, Any]) -> str:
     """Return a document as a line."""
     return json.dumps(document, default=str) + "\n"
-
-
-def _fold(found: Mapping[str, Any]) -> Fold:
-    train, valid = (
-        (date.fromisoformat(found[name][0]), date.fromisoformat(found[name][1]))
-        for name in ("train", "valid")
-    )
-    return Fold(train, valid)

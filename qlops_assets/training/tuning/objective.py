@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -14,9 +14,7 @@ from qlops_assets.core.errors import TrainingError
 from qlops_assets.core.progress import Progress
 from qlops_assets.models.trainer import Trainer
 from qlops_assets.training.metrics import qlib_series, signal_metrics
-from qlops_assets.training.tuning.shared_data import FoldData
-
-VALID: Final = "valid"
+from qlops_assets.training.tuning.shared_data import JUDGED, FoldData
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class FoldResult:
 
 
 def judge_fold(trainer: Trainer, data: FoldData, progress: Progress) -> FoldResult:
-    """Fit on a fold's train, stop early on its valid, and judge the scores of its valid.
+    """Fit on a fold's train, stop early on its stop, and judge the scores of its valid.
 
     Metrics are Qlib's own. ``long_short`` is the day's return of the best fifth less that of the
     worst, halved, as ``qlib.contrib.eva.alpha.calc_long_short_return`` defines it.
@@ -60,9 +58,9 @@ def judge_fold(trainer: Trainer, data: FoldData, progress: Progress) -> FoldResu
 
     started = time.monotonic()
     fitted = trainer.fit(data.dataset, progress)
-    scores = trainer.predict(fitted, data.dataset, VALID)
+    scores = trainer.predict(fitted, data.dataset, JUDGED)
     predictions = _with_labels(scores, data.labels)
-    metrics, daily = signal_metrics(predictions, VALID)
+    metrics, daily = signal_metrics(predictions, JUDGED)
     if not math.isfinite(metrics.rank_ic):
         raise TrainingError(
             f"its scores rank nothing: they are the same for all instruments on each of the "
@@ -96,7 +94,7 @@ def _with_labels(scores: Any, labels: pl.DataFrame) -> pl.DataFrame:
     return (
         found.cast({"score": pl.Float64})
         .join(labels, on=KEY, how="left")
-        .with_columns(segment=pl.lit(VALID))
+        .with_columns(segment=pl.lit(JUDGED))
     )
 
 

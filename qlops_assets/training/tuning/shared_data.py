@@ -26,6 +26,7 @@ from qlops_assets.training.tuning.folds import Fold
 if TYPE_CHECKING:
     import pandas as pd
 
+JUDGED: Final = "judged"  # the segment of a fold's valid; Qlib's models stop by "valid"
 _ABOUT: Final = "data.json"
 _LABELS: Final = "labels.parquet"
 # Which rows of ``infer`` a model learns from, and their labels, where these alone are processed.
@@ -38,7 +39,8 @@ class FoldData:
     """One fold as a worker sees it.
 
     Attributes:
-        dataset: Qlib's ``DatasetH`` with the segments ``train`` and ``valid``.
+        dataset: Qlib's ``DatasetH`` with the segments ``train``; ``valid``, on which a model stops
+            early; and ``judged``, the fold's valid.
         labels: instrument, date and the raw label, of all rows.
     """
 
@@ -66,7 +68,7 @@ def write_shared(
         for number, fold in enumerate(folds):
             place = f"fold-{number}" if differ else "all"
             if place not in places:
-                segments = Segments(fold.train, fold.valid, fold.valid)
+                segments = Segments(fold.train, fold.stop, fold.valid)
                 dataset = qlib_dataset(frame, segments, processors)
                 _write_part(temporary / place, dataset.handler.rows)
             places.append(place)
@@ -105,7 +107,7 @@ class SharedData:
         if place not in self._handlers:
             rows = _read_part(self._folder / place, self._about["features"])
             self._handlers[place] = handler_of(rows)
-        segments = {"train": fold.train, "valid": fold.valid}
+        segments = {"train": fold.train, "valid": fold.stop, JUDGED: fold.valid}
         return FoldData(DatasetH(self._handlers[place], segments=segments), self._labels)
 
 

@@ -87,6 +87,7 @@ def study_spec(settings: Settings) -> StudySpec:
         spec.segments,
         folds=tuning.folds,
         embargo_days=training.embargo_days,
+        stop_share=tuning.stop_share,
     )
     return StudySpec(spec, space, folds, tuning.startup_trials, tuning.pruning, training.seed)
 

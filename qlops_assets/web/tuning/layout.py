@@ -19,17 +19,18 @@ def importance_bars(importance: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def fold_lines(folds: Sequence[Mapping[str, Sequence[str]]]) -> list[dict[str, Any]]:
-    """Return folds with where train and valid lie between the first day and the last.
+    """Return folds with where their parts lie between the first day and the last.
 
     Returns:
-        For each fold its days, and as shares of the whole ``start`` and ``length`` of both.
+        For each fold the days of each part, and as shares of the whole ``start`` and ``length``. A
+        study of a release that stopped by what it judged by has no ``stop``.
     """
     ends = [[date.fromisoformat(d) for d in fold[part]] for fold in folds for part in fold]
     if not ends:
         return []
     first, last = min(start for start, _ in ends), max(end for _, end in ends)
     days = (last - first).days + 1
-    return [{part: _span(fold[part], first, days) for part in ("train", "valid")} for fold in folds]
+    return [{part: _span(found, first, days) for part, found in fold.items()} for fold in folds]
 
 
 def _span(ends: Sequence[str], first: date, days: int) -> dict[str, Any]:

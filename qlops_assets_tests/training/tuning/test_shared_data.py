@@ -12,6 +12,7 @@ from qlops_assets.training.frame import qlib_dataset
 from qlops_assets.training.segments import Segments
 from qlops_assets.training.tuning.folds import Fold
 from qlops_assets.training.tuning.shared_data import (
+    JUDGED,
     SharedData,
     is_written,
     remove_shared,
@@ -20,8 +21,8 @@ from qlops_assets.training.tuning.shared_data import (
 from qlops_assets_tests.support.qlib_data import DAYS, frame_of, provider_of
 
 FOLDS = (
-    Fold((DAYS[0], DAYS[29]), (DAYS[32], DAYS[49])),
-    Fold((DAYS[0], DAYS[47]), (DAYS[50], DAYS[67])),
+    Fold((DAYS[0], DAYS[19]), (DAYS[22], DAYS[29]), (DAYS[32], DAYS[49])),
+    Fold((DAYS[0], DAYS[31]), (DAYS[34], DAYS[47]), (DAYS[50], DAYS[67])),
 )
 DROPPING = {
     "infer": [],
@@ -54,15 +55,15 @@ def test_every_fold_has_the_rows_of_a_dataset_of_its_own(
         write_shared(tmp_path / "data", frame(), FOLDS, processors)
         shared = SharedData(tmp_path / "data")
         for number, fold in enumerate(FOLDS):
-            segments = Segments(fold.train, fold.valid, fold.valid)
+            segments = Segments(fold.train, fold.stop, fold.valid)
             own = qlib_dataset(frame(), segments, processors)
             opened = shared.fold(number, fold).dataset
-            for segment in ("train", "valid"):
+            for segment, here in (("train", "train"), ("valid", "valid"), ("test", JUDGED)):
                 for key in ("infer", "learn"):
                     asked = {"col_set": ["feature", "label"], "data_key": key}
-                    theirs, ours = own.prepare(segment, **asked), opened.prepare(segment, **asked)
+                    theirs, ours = own.prepare(segment, **asked), opened.prepare(here, **asked)
                     assert ours.equals(theirs)
-                    assert len(ours) > 100
+                    assert len(ours) > 50
 
 
 def test_folds_share_their_rows_where_nothing_is_fitted_on_them(

@@ -109,11 +109,11 @@ def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(finished: Finishe
     with qlib_session(build_provider(settings)):
         from qlib.contrib.eva.alpha import calc_ic
 
-        segments = Segments(fold.train, fold.valid, fold.valid)
+        segments = Segments(fold.train, fold.stop, fold.valid)
         dataset = qlib_dataset(qlib_frame(rows), segments, spec.training.processors)
         trainer = trainer_of(replace(settings, training=training))
         fitted = trainer.fit(dataset, Unreported())
-        scores = trainer.predict(fitted, dataset, "valid").sort_index()
+        scores = trainer.predict(fitted, dataset, "test").sort_index()
         inside = rows.filter(rows.get_column(DATE).is_between(*fold.valid))
         _, label = qlib_series(inside.with_columns(score=0.0))
         _, rank_ic = calc_ic(scores, label.reindex(scores.index))
@@ -134,7 +134,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 def test_a_study_that_is_killed_at_random_moments_has_every_trial_once(
     own_market: Settings,
 ) -> None:
-    settings, trials = tuning_settings(own_market), 6
+    settings, trials = tuning_settings(own_market), 8
     moments, study, journal = random.Random(3), kept(settings), Journal(own_market.journal_url)
     for _ in range(2):
         before = len(history_of(settings, study).ended)
@@ -177,12 +177,23 @@ def test_a_finished_study_goes_on_when_it_is_asked_for_more(
 def test_a_worker_that_is_killed_costs_no_trial(own_market: Settings) -> None:
     settings = tuning_settings(own_market)
     study = kept(settings)
-    with study_process(settings, 4) as process:
-        wait_for(lambda: any(t.last for t in history_of(settings, study).interrupted), 120.0)
-        workers_of(process.pid)[0].kill()
+
+    def under_way() -> list[bool]:
+        return [bool(trial.last) for trial in history_of(settings, study).interrupted]
+
+    with study_process(settings, 8) as process:
+        wait_for(lambda: under_way() == [True, True], 120.0)
+        workers = workers_of(process.pid)
+        for worker in workers:
+            worker.suspend()  # so that none is killed between two trials
+        try:
+            wait_for(lambda: len(under_way()) == len(workers) == 2)
+        finally:
+            workers[0].kill()
+            workers[1].resume()
         assert process.wait(timeout=240) == 0
     history = history_of(settings, study)
-    assert [trial.state for trial in history.ended] == [words.COMPLETE] * 4
+    assert [trial.state for trial in history.ended] == [words.COMPLETE] * 8
     lost = Journal(settings.journal_url).read_all(words.topic_of(study))
     assert any(event.kind == words.TRIAL_LOST for event in lost)
 
