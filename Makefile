@@ -15,12 +15,13 @@ help:             ## This list
 install: $(STAMP) ## .venv with the locked dependencies
 
 # One pip is busy with one core and one download: two of them install what is locked, as far as
-# this Python has such versions; the last command decides and brings what is missing.
+# this Python has such versions. Where that is not all of it, pip decides and brings what is missing.
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing the locked dependencies into $(VENV) (some minutes, once)"
-	-@xargs -n 40 -P 2 $(PIP) --no-deps < requirements.lock
-	$(PIP) --constraint requirements.lock --editable '.[dev]'
+	@{ xargs -n 40 -P 2 $(PIP) --no-deps < requirements.lock && \
+	   $(PIP) --no-deps --editable . && $(BIN)/python -m pip check >/dev/null; } || \
+	  $(PIP) --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
 demo: $(STAMP)    ## The main job on the built-in market; BARS=PATH for your own Parquet

@@ -55,10 +55,10 @@ class Pages:
     complaints: list[str] = field(default_factory=list)
     requests: set[str] = field(default_factory=set)
 
-    def open(self, path: str = "", *, timeout_ms: float = 20_000, **options: Any) -> "Page":
+    def open(self, path: str = "", **options: Any) -> "Page":
         """Open a path of the console in a page of its own; ``options`` are Playwright's."""
         page = self.browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
-        page.set_default_timeout(timeout_ms)
+        page.set_default_timeout(30_000)
         self.opened.append(page)
         page.on("console", lambda said: self.complaints.append(said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -165,7 +165,7 @@ class ConsoleProcess:
         """Start the process and wait until it answers."""
         command = [sys.executable, "-c", _PROGRAM, str(self.home), str(self.port)]
         self.process = subprocess.Popen([*command, str(free_port())])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
                 httpx.get(f"{self.url}healthz", trust_env=False).raise_for_status()

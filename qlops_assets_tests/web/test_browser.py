@@ -114,7 +114,6 @@ def test_learning_curve_moves_when_events_are_appended(open_page: Open, home: Ho
     page.wait_for_function(
         "n => document.querySelector('#training [data-field=step]').textContent === n",
         arg=str(home.steps),
-        timeout=15_000,
     )
     after = page.locator(".curve path.line.series-1").get_attribute("d")
     assert step.inner_text() == str(home.steps)
@@ -129,7 +128,7 @@ def test_page_follows_the_journal_without_being_loaded_again(open_page: Open, ho
     page.wait_for_selector(".equity .plot path.line")
     page.evaluate("document.querySelector('.equity').dataset.seen = 'yes'")
     deploy(home.journal, "production")
-    page.wait_for_selector("#environment-2 .version", timeout=15_000)
+    page.wait_for_selector("#environment-2 .version")
     assert VERSION in page.locator("#environment-2").inner_text().replace("\n", "")
     # The chart was carried over, not drawn anew.
     assert page.locator(".equity").get_attribute("data-seen") == "yes"
@@ -142,7 +141,7 @@ def test_event_with_hostile_text_is_shown_as_text(open_page: Open, home: Home) -
     home.journal.append("alerts", "raised", {"text": evil})
     home.journal.append(f"training/{RUNNING}", "progress", {"stage": evil, "step": 1})
     page.wait_for_function(
-        "t => document.querySelector('#events').textContent.includes(t)", arg=evil, timeout=15_000
+        "t => document.querySelector('#events').textContent.includes(t)", arg=evil
     )
     page.wait_for_function(
         "t => document.querySelector('#training [data-field=stage]').textContent === t", arg=evil
@@ -156,20 +155,18 @@ def test_page_reconnects_after_the_server_was_killed_and_shows_what_it_missed(
 ) -> None:
     page = open_page()
     home.console.end()
-    page.wait_for_selector("#live[data-state=waiting]", timeout=15_000)
+    page.wait_for_selector("#live[data-state=waiting]")
     assert page.locator("#live").inner_text() == "Reconnecting"
     home.train(10)
     home.journal.append("alerts", "raised", {"text": "while you were away"})
     home.console.start()
-    page.wait_for_selector(LIVE, timeout=20_000)
+    page.wait_for_selector(LIVE)
     page.wait_for_function(
         "() => document.querySelector('#events').textContent.includes('while you were away')",
-        timeout=15_000,
     )
     page.wait_for_function(
         "n => document.querySelector('#training [data-field=step]').textContent === n",
         arg=str(home.steps),
-        timeout=15_000,
     )
     path = page.locator(".curve path.line.series-1").get_attribute("d")
     assert path is not None
@@ -273,7 +270,7 @@ def test_empty_home_fills_itself_when_the_first_run_starts(
         journal = Journal(settings.journal_url)
         Registry(journal).advance(RUNNING, ModelEvent.STARTED, by="demo", why="first")
         report_fit(journal, RUNNING, range(1, 31))
-        page.wait_for_selector(".curve path.line", timeout=15_000)
+        page.wait_for_selector(".curve path.line")
         assert page.locator("#welcome").count() == 0
         page.wait_for_function(
             "() => document.querySelector('#training [data-field=step]').textContent === '30'"

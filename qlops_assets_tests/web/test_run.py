@@ -40,7 +40,7 @@ def test_signal_ends_the_console_gracefully_and_says_goodbye_to_clients(
             started = time.monotonic()
             assert console.end(number) == 0
             with pytest.raises(ConnectionClosed) as end:
-                stream.recv(timeout=5)
+                stream.recv(timeout=10)
         assert time.monotonic() - started < 5
         assert end.value.rcvd is not None
         assert end.value.rcvd.code == 1012

@@ -145,7 +145,6 @@ def wait_for_step(page: "Page", steps: int) -> None:
     page.wait_for_function(
         "n => document.querySelector('#curves [data-field=step]').textContent === n",
         arg=str(steps),
-        timeout=15_000,
     )
 
 
@@ -153,7 +152,6 @@ def wait_for_text(page: "Page", selector: str, text: str) -> None:
     page.wait_for_function(
         "([s, t]) => document.querySelector(s)?.textContent.includes(t)",
         arg=[selector, text],
-        timeout=20_000,
     )
 
 
@@ -193,15 +191,15 @@ def test_attempt_that_begins_takes_over_the_page(open_page: Open, running: Home)
     page = open_page()
     wait_for_step(page, 40)
     running.fail()
-    page.wait_for_selector("#failure", timeout=15_000)
+    page.wait_for_selector("#failure")
     assert "Unable to allocate 3.12 GiB" in page.locator("#failure").inner_text()
     assert page.locator("#head .badge").inner_text() == "failed"
     assert page.locator("#cancel").count() == 0
     running.begin()
     running.train(7)
     wait_for_step(page, 7)
-    page.wait_for_selector("#failure", state="detached", timeout=15_000)
-    page.wait_for_selector("#cancel", timeout=15_000)
+    page.wait_for_selector("#failure", state="detached")
+    page.wait_for_selector("#cancel")
     page.wait_for_function(
         "s => document.querySelector(s).getAttribute('d').split('L').length === 7", arg=VALID
     )
@@ -240,10 +238,10 @@ def test_page_goes_on_after_the_server_was_killed_and_misses_nothing(
     page = open_page()
     wait_for_step(page, 40)
     running.console.end()
-    page.wait_for_selector("#live[data-state=waiting]", timeout=15_000)
+    page.wait_for_selector("#live[data-state=waiting]")
     running.train(30)
     running.console.start()
-    page.wait_for_selector(LIVE, timeout=20_000)
+    page.wait_for_selector(LIVE)
     wait_for_step(page, 70)
     assert points(page) == 70
 
@@ -257,7 +255,7 @@ def test_process_that_is_gone_is_shown_as_dead_without_an_event(
     sign = read_sign(path)
     assert sign is not None
     path.write_text(path.read_text().replace(f'"pid": {sign.worker.pid}', '"pid": 4194305'))
-    page.wait_for_selector("#dead", timeout=30_000)
+    page.wait_for_selector("#dead")
     assert page.locator("#head .badge").inner_text() == "dead"
     assert page.locator("#cancel").count() == 0
     assert page.locator("#curves [data-field=eta]").inner_text() == "–"

@@ -284,7 +284,7 @@ def test_process_that_is_gone_is_shown_as_dead_without_an_event(
     sign = read_sign(path)
     assert sign is not None
     path.write_text(path.read_text().replace(f'"pid": {sign.worker.pid}', '"pid": 4194305'))
-    page.wait_for_selector("#dead", timeout=30_000)
+    page.wait_for_selector("#dead")
     assert page.locator("#head .badge").inner_text() == "dead"
     wait_for_count(page, "#history .marks .mark-waiting", 1)
     assert page.locator("#cancel").count() == 0
