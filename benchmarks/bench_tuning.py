@@ -105,7 +105,7 @@ def run_peer(data: Path, history, trials: int, folder: Path) -> dict:
     from qlib_workflow import LIGHTGBM, write_bins
 
     write_bins(data, folder / "store")
-    fixed = {**LIGHTGBM, "seed": history.about["training"]["seed"], "num_threads": 1}
+    fixed = {**LIGHTGBM, "seed": history.about["seed"], "num_threads": 1}
     asked = {
         "folds": history.about["folds"],
         "jobs": JOBS,

@@ -1,12 +1,14 @@
 """The small interface that every model we train stands behind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from qlops_assets.core.progress import Progress
 from qlops_assets.models.parameters import Parameter, checked, require_limits
+
+_KEPT: Final = "qlops_kept_between_fits"
 
 Report = Callable[[int, Mapping[str, float]], None]
 Processors = Mapping[str, list[dict[str, Any]]]
@@ -116,6 +118,17 @@ class Curves:
     def say(self, step: int, metrics: Mapping[str, float]) -> None:
         """Report a step that is no iteration of its own."""
         self._progress.report("fit", step, self._total, metrics)
+
+
+def keep_between_fits(dataset: Any) -> None:
+    """Have trainers keep with a dataset what they make of its segments, for the fits to come."""
+    setattr(dataset, _KEPT, {})
+
+
+def kept_between_fits(dataset: Any) -> MutableMapping[Any, Any] | None:
+    """Return what trainers keep with a dataset; None where it is fitted once."""
+    found: MutableMapping[Any, Any] | None = getattr(dataset, _KEPT, None)
+    return found
 
 
 def feature_names(dataset: Any) -> list[str]:

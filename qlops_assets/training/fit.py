@@ -91,7 +91,7 @@ def prepare_training_set(settings: Settings, version: str, progress: Progress) -
         labels = compute_labels(settings, spec.label, progress)
         features = current_version(settings, spec.feature_names)
         table_version = FeatureStore(settings).tag(version, features)
-        rows = training_rows(settings, features, labels, [])
+        rows = training_rows(settings, features, labels)
         provider.result()
     counts = require_rows(rows, spec.segments)
     with replacing(folder / LABELS) as path:

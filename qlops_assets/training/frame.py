@@ -27,6 +27,8 @@ from qlops_assets.training.storage import processed
 if TYPE_CHECKING:
     import pandas as pd
 
+Days = tuple[date, date]
+
 _PLACE: Final = "_place"
 _READERS: Final = 2
 
@@ -62,44 +64,57 @@ def require_label(training: TrainingSettings) -> None:
 
 
 def training_rows(
-    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, features: Sequence[str]
+    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, days: Days | None = None
 ) -> pl.DataFrame:
-    """Return the rows that the universe had, with features and the label, by date and instrument.
+    """Return instrument, date and label of the rows of a training, by date and instrument.
 
-    A row is there where the instrument was a member of the universe on that day.
+    A row is there where the instrument was a member of the universe on that day, and the table has
+    one.
 
     Args:
         settings: Of the home.
         version: Of the feature table.
         labels: The label of every row of the bars.
-        features: Columns of the table; the keys and the label alone where empty.
+        days: First and last day; all where None.
+
+    Raises:
+        TrainingError: there is none.
     """
     universe = load_universe(settings)
     parts = []
-    for first, last in _years(version):  # bounds what is in memory beside the result
-        frame = version.training_frame(FrameSpec(features, first, last))
+    for first, last in _years(version, days):  # bounds what is in memory beside the result
+        frame = version.training_frame(FrameSpec([], first, last))
         rows = members(universe, pl.DataFrame(pl.from_arrow(frame)))
         of_year = labels.filter(pl.col(DATE).is_between(first, last))
         parts.append(rows.join(of_year, on=KEY, how="left", maintain_order="left"))
-    found = pl.concat(parts).select(*KEY, *features, LABEL) if parts else pl.DataFrame()
+    found = pl.concat(parts).select(*KEY, LABEL) if parts else pl.DataFrame()
     if found.is_empty():
         raise TrainingError(f"universe {universe.name!r}: no feature row belongs to it")
     return found
 
 
 def training_frame(
-    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, features: Sequence[str]
+    settings: Settings,
+    version: FeatureVersion,
+    labels: pl.DataFrame,
+    features: Sequence[str],
+    days: Days | None = None,
 ) -> tuple["pd.DataFrame", pl.DataFrame]:
-    """Return :func:`qlib_frame` of the training rows, and their keys with the label.
+    """Return the rows of a training in the form of a Qlib data handler, and :func:`training_rows`.
 
-    Values go from the table into the frame's one matrix: nothing holds them a second time.
+    Index (datetime, instrument), columns (``feature``, name) and (``label``, ``LABEL0``), float32.
+    What is not finite is missing: XGBoost refuses it, and a network never recovers from it. Values
+    go from the table into the frame's one matrix: nothing holds them a second time.
+
+    Raises:
+        TrainingError: there is no row.
     """
-    keys = training_rows(settings, version, labels, [])
+    keys = training_rows(settings, version, labels, days)
     values = np.empty((keys.height, len(features) + 1), dtype=np.float32, order="F")
     values[:, -1] = _finite(keys.get_column(LABEL))
     universe = load_universe(settings)
 
-    def fill(year: tuple[date, date], begin: int) -> None:
+    def fill(year: Days, begin: int) -> None:
         table = version.training_frame(FrameSpec(features, *year))
         rows = pl.DataFrame(pl.from_arrow(table.select([*KEY]))).with_row_index(_PLACE)
         places = members(universe, rows).get_column(_PLACE).to_numpy()
@@ -114,7 +129,7 @@ def training_frame(
                 np.copyto(target, np.nan, where=~np.isfinite(target))
             passed, begin = passed + batch.num_rows, begin + len(own)
 
-    years = list(_years(version))
+    years = list(_years(version, days))
     of_year = keys.get_column(DATE).dt.year()
     begins = [int(of_year.search_sorted(first.year)) for first, _ in years]
     with ThreadPoolExecutor(_READERS) as readers:
@@ -123,23 +138,12 @@ def training_frame(
     return _framed(values, keys, features), keys
 
 
-def _years(version: FeatureVersion) -> Iterator[tuple[date, date]]:
-    """Yield the first and the last day of every year of the table."""
-    for year in sorted({month[:4] for month in version.months}):
-        yield date(int(year), 1, 1), date(int(year), 12, 31)
-
-
-def qlib_frame(rows: pl.DataFrame) -> "pd.DataFrame":
-    """Return training rows in the form of a Qlib data handler.
-
-    Index (datetime, instrument), columns (``feature``, name) and (``label``, ``LABEL0``), float32.
-    What is not finite is missing: XGBoost refuses it, and a network never recovers from it.
-    """
-    names = feature_names(rows.columns)
-    values = np.empty((rows.height, len(names) + 1), dtype=np.float32, order="F")
-    for position, name in enumerate([*names, LABEL]):
-        values[:, position] = _finite(rows.get_column(name))
-    return _framed(values, rows, names)
+def _years(version: FeatureVersion, days: Days | None) -> Iterator[Days]:
+    """Yield the first and the last day of every year of the table, within the days."""
+    first, last = days or (date.min, date.max)
+    for year in sorted({int(month[:4]) for month in version.months}):
+        if first.year <= year <= last.year:
+            yield max(first, date(year, 1, 1)), min(last, date(year, 12, 31))
 
 
 def _finite(column: pl.Series) -> NDArray[np.float32]:
@@ -176,7 +180,7 @@ def qlib_dataset(
     """Return the ``DatasetH`` over a frame.
 
     Args:
-        frame: Of :func:`qlib_frame`.
+        frame: Of :func:`training_frame`.
         segments: First and last day of each.
         processors: Qlib's, ``infer`` and ``learn``. What is fitted is fitted on ``train`` only.
     """
@@ -212,8 +216,3 @@ def require_rows(rows: pl.DataFrame, segments: Segments) -> dict[str, int]:
                 "a universe with instruments in them"
             )
     return counts
-
-
-def feature_names(columns: Sequence[str]) -> list[str]:
-    """Return the feature columns of training rows."""
-    return [column for column in columns if column not in (*KEY, LABEL)]

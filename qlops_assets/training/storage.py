@@ -179,7 +179,7 @@ def processed(frame: "pd.DataFrame", infer: Sequence[Any], learn: Sequence[Any])
     rows is learned from, with the label that they give it, and the features are not copied.
 
     Args:
-        frame: Of :func:`qlops_assets.training.frame.qlib_frame`.
+        frame: Of :func:`qlops_assets.training.frame.training_frame`.
         infer: Qlib's processors of the features, which are fitted here.
         learn: Those that run beside them in training.
     """

@@ -13,7 +13,7 @@ from qlops_assets.core.progress import Unreported
 from qlops_assets.models.lightgbm import PARAMETERS, LightGBMTrainer
 from qlops_assets.models.lightgbm_predictor import load_text
 from qlops_assets.models.qlib_session import qlib_session
-from qlops_assets.models.trainer import FittedModel
+from qlops_assets.models.trainer import FittedModel, keep_between_fits
 from qlops_assets_tests.support.progress import Recorder
 from qlops_assets_tests.support.qlib_data import DAYS, SEGMENTS, dataset_of, frame_of
 
@@ -54,6 +54,42 @@ def stock(any_provider: Path, dataset: Any) -> tuple[Any, dict[str, Any]]:
         evaluations: dict[str, Any] = {}
         model.fit(dataset, verbose_eval=0, evals_result=evaluations)
     return model, evaluations
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"min_data_in_leaf": 30},
+        {"min_child_samples": 15},
+        {"max_bin": 15},
+        {"extra_trees": True, "feature_fraction": 0.5, "bagging_fraction": 0.5, "bagging_freq": 1},
+    ],
+    ids=str,
+)
+def test_fits_that_share_binned_features_equal_those_that_bin_for_themselves(
+    any_provider: Path, changes: dict[str, Any]
+) -> None:
+    """Fits of other parameters before it change nothing either."""
+    given = {k: v for k, v in SMALL.items() if k != "min_data_in_leaf"} | changes
+    with qlib_session(any_provider):
+        alone = trainer(parameters=given).fit(dataset_of(frame_of(DAYS), SEGMENTS), Unreported())
+        shared = dataset_of(frame_of(DAYS), SEGMENTS)
+        keep_between_fits(shared)
+        for parameters in (SMALL, {**SMALL, "min_data_in_leaf": 200}, given, given):
+            fitted = trainer(parameters=parameters).fit(shared, Unreported())
+    assert fitted.content == alone.content
+    assert fitted.curves == alone.curves
+
+
+def test_features_are_binned_once_for_fits_of_one_dataset(any_provider: Path) -> None:
+    with qlib_session(any_provider):
+        shared = dataset_of(frame_of(DAYS), SEGMENTS)
+        keep_between_fits(shared)
+        trainer(parameters={**SMALL, "min_data_in_leaf": 25}).fit(shared, Unreported())
+        shared.prepare = pytest.fail  # asked for its rows again, the test fails
+        trainer(parameters={"lambda_l2": 5.0}).fit(shared, Unreported())
+        trainer(parameters={**SMALL, "min_data_in_leaf": 40}).fit(shared, Unreported())
 
 
 class SilentRecorder:

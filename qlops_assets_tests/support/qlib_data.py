@@ -1,6 +1,6 @@
 """Tiny inputs for Qlib: a provider of two instruments, and a dataset with a signal in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from qlops_assets.core.settings import Settings
+from qlops_assets.features.version import FeatureVersion, FrameSpec
 from qlops_assets.lake.qlib_bin import write_provider
+from qlops_assets.lake.universe import load_universe, members
 from qlops_assets_tests.support.market import weekdays
 
 DAYS = weekdays(date(2020, 1, 2), 90)
@@ -29,6 +32,30 @@ def provider_of(folder: Path, price: float) -> Path:
         folder, pl.concat(frames).with_columns(**{k: pl.lit(v) for k, v in columns.items()})
     )
     return folder
+
+
+def plain_rows(
+    settings: Settings, version: FeatureVersion, labels: pl.DataFrame, features: Sequence[str]
+) -> pl.DataFrame:
+    """Return the rows of the universe, with features and the label, in the plainest way."""
+    everything = pl.DataFrame(pl.from_arrow(version.training_frame(FrameSpec(features))))
+    rows = members(load_universe(settings), everything)
+    found = rows.join(labels, on=["date", "instrument"], how="left")
+    return found.sort("date", "instrument").select("instrument", "date", *features, "LABEL0")
+
+
+def plain_frame(rows: pl.DataFrame) -> Any:
+    """Return rows as a data handler of Qlib's has them, in the plainest way."""
+    import pandas as pd
+
+    table = rows.drop("instrument", "date").to_pandas().astype(np.float32)
+    table = table.replace([np.inf, -np.inf], np.nan)
+    days = pd.to_datetime(rows.get_column("date").to_numpy()).as_unit("ns")
+    codes = rows.get_column("instrument").to_list()
+    table.index = pd.MultiIndex.from_arrays([days, codes], names=["datetime", "instrument"])
+    kinds = ["label" if name == "LABEL0" else "feature" for name in table.columns]
+    table.columns = pd.MultiIndex.from_tuples(list(zip(kinds, table.columns, strict=True)))
+    return table
 
 
 def frame_of(days: list[date], *, labels: int = 1) -> Any:

@@ -25,9 +25,7 @@ from qlops_assets.models.trainer import TREE_PROCESSORS
 from qlops_assets.training.fit import prepare_training_set
 from qlops_assets.training.frame import (
     compute_labels,
-    feature_names,
     qlib_dataset,
-    qlib_frame,
     require_label,
     require_rows,
     training_frame,
@@ -37,6 +35,7 @@ from qlops_assets.training.segments import Segments
 from qlops_assets.training.spec import training_spec
 from qlops_assets_tests.support.market import elsewhere, market_days, universe_spans
 from qlops_assets_tests.support.plain_provider import write_plain_provider
+from qlops_assets_tests.support.qlib_data import plain_frame, plain_rows
 
 DAYS = market_days()
 SEGMENTS = ("train", "valid", "test")
@@ -55,7 +54,7 @@ def labels(market: Settings) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows(market: Settings, labels: pl.DataFrame) -> pl.DataFrame:
-    return training_rows(market, table(market), labels, ALPHA158_NAMES)
+    return plain_rows(market, table(market), labels, ALPHA158_NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,7 @@ def segments(market: Settings) -> Segments:
 @pytest.fixture(scope="module")
 def datasets(
     market: Settings,
-    rows: pl.DataFrame,
+    labels: pl.DataFrame,
     segments: Segments,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Any, Any]:
@@ -74,7 +73,8 @@ def datasets(
     plain = tmp_path_factory.mktemp("plain") / "provider"
     write_plain_provider(plain, bars_dataset(market).read(), universe=universe_spans())
     with qlib_session(build_provider(market)):
-        ours = qlib_dataset(qlib_frame(rows), segments, TREE_PROCESSORS)
+        frame, _ = training_frame(market, table(market), labels, ALPHA158_NAMES)
+        ours = qlib_dataset(frame, segments, TREE_PROCESSORS)
     with qlib_session(plain):
         from qlib.contrib.data.handler import Alpha158
         from qlib.data.dataset import DatasetH
@@ -140,13 +140,12 @@ def test_label_is_the_return_from_the_next_close_to_the_one_after(
 
 def test_rows_are_sorted_by_date_and_carry_every_factor(rows: pl.DataFrame) -> None:
     assert rows.equals(rows.sort("date", "instrument"), null_equal=True)
-    assert len(feature_names(rows.columns)) == 158
-    assert rows.columns[-1] == "LABEL0"
+    assert rows.columns == ["instrument", "date", *ALPHA158_NAMES, "LABEL0"]
 
 
-def test_qlib_frame_is_float32_in_qlibs_shape(rows: pl.DataFrame) -> None:
-    frame = qlib_frame(rows.head(50))
-    assert frame.shape == (50, 159)
+def test_training_frame_is_float32_in_qlibs_shape(market: Settings, labels: pl.DataFrame) -> None:
+    frame, _ = training_frame(market, table(market), labels, ALPHA158_NAMES)
+    assert frame.shape[1] == 159
     assert set(frame.dtypes) == {np.dtype("float32")}
     assert frame.index.names == ["datetime", "instrument"]
     assert isinstance(frame.index.levels[0], pd.DatetimeIndex)
@@ -158,13 +157,15 @@ def test_frame_filled_from_the_table_is_that_of_its_rows(
     market: Settings, rows: pl.DataFrame, labels: pl.DataFrame
 ) -> None:
     """The table holds other instruments too, and its years are filled by two threads."""
-    features = feature_names(rows.columns)[::3]
+    features = ALPHA158_NAMES[::3]
     version = current_version(market, features)
-    frame, keys = training_frame(market, version, labels, features)
-    expected = qlib_frame(rows.select("instrument", "date", *features, "LABEL0"))
-    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
-    assert keys.equals(rows.select("instrument", "date", "LABEL0"))
-    assert np.isnan(frame.to_numpy()).any()
+    asked = rows.select("instrument", "date", *features, "LABEL0")
+    for days in (None, (DAYS[3], DAYS[-9]), (DAYS[40], DAYS[40])):
+        frame, keys = training_frame(market, version, labels, features, days)
+        inside = asked.filter(pl.col("date").is_between(*days)) if days else asked
+        pd.testing.assert_frame_equal(frame, plain_frame(inside), check_exact=True)
+        assert keys.equals(inside.select("instrument", "date", "LABEL0"))
+        assert np.isnan(frame.to_numpy()).any() or days is not None
 
 
 def test_rows_with_a_label_are_counted_by_segment(rows: pl.DataFrame, segments: Segments) -> None:
@@ -191,7 +192,7 @@ def test_universe_without_rows_is_refused(market: Settings, tmp_path: Path) -> N
     scan(copy)
     empty = pl.DataFrame(schema={"instrument": pl.String, "date": pl.Date, "LABEL0": pl.Float32})
     with pytest.raises(TrainingError, match="universe 'past': no feature row belongs to it"):
-        training_rows(copy, table(copy), empty, ["KMID"])
+        training_rows(copy, table(copy), empty)
 
 
 @pytest.mark.parametrize(

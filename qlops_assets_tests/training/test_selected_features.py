@@ -18,7 +18,7 @@ from qlops_assets.models.artifact import load_predictor
 from qlops_assets.registry.registry import Registry
 from qlops_assets.training.features import report_scope
 from qlops_assets.training.fit import predictions_path, read_training_set
-from qlops_assets.training.frame import compute_labels, training_rows
+from qlops_assets.training.frame import compute_labels, training_frame
 from qlops_assets.training.selections import save_selection
 from qlops_assets.training.spec import training_spec
 from qlops_assets_tests.support.own_factors import OWN, market_with_own_factors, with_features
@@ -76,14 +76,13 @@ def test_rows_of_two_sets_are_joined_by_instrument_and_day(selected: Selected) -
     labels = compute_labels(settings, settings.training.label, Unreported())
     table = FeatureStore(settings).latest()
     assert table is not None
-    both = training_rows(settings, table, labels, ["BACK4", "KMID", "SPREAD"])
-    alpha158 = training_rows(settings, table, labels, ALPHA158_NAMES)
-    own = training_rows(settings, table, labels, list(OWN))
-    assert both.columns == ["instrument", "date", "BACK4", "KMID", "SPREAD", "LABEL0"]
+    both, _ = training_frame(settings, table, labels, ["BACK4", "KMID", "SPREAD"])
+    alpha158, _ = training_frame(settings, table, labels, ALPHA158_NAMES)
+    own, _ = training_frame(settings, table, labels, list(OWN))
+    assert both["feature"].columns.tolist() == ["BACK4", "KMID", "SPREAD"]
     for name, frame in (("KMID", alpha158), ("BACK4", own), ("SPREAD", own)):
-        assert both.select("instrument", "date", name, "LABEL0").equals(
-            frame.select("instrument", "date", name, "LABEL0"), null_equal=True
-        )
+        assert both["feature"][name].equals(frame["feature"][name])
+        assert both["label"].equals(frame["label"])
 
 
 def test_stored_rows_through_the_artifact_give_the_predictions_bit_for_bit(

@@ -89,6 +89,11 @@ def walk_forward(
     return tuple(found)
 
 
+def days_of(folds: Sequence[Fold]) -> tuple[date, date]:
+    """Return the first and the last day that folds need; nothing of the test is among them."""
+    return min(fold.train[0] for fold in folds), max(fold.valid[1] for fold in folds)
+
+
 def _stop_days(seen: int, share: float) -> int:
     return max(MIN_SEGMENT_DAYS, round(seen * share))
 

@@ -32,6 +32,7 @@ class Setup:
         rounds: Likewise as a training's.
         early_stopping_rounds: Likewise.
         folds: By which a trial is judged.
+        keeps: Whether a worker may keep binned features for the trials to come.
     """
 
     study: str
@@ -44,6 +45,7 @@ class Setup:
     rounds: int
     early_stopping_rounds: int
     folds: tuple[Fold, ...]
+    keeps: bool = False
 
     def to_line(self) -> str:
         """Return the line that sets a worker up."""

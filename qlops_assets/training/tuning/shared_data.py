@@ -8,7 +8,6 @@ system keeps one copy of it in memory for all of them.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ import polars as pl
 
 from qlops_assets.core.atomic import new_folder, read_json, remove_folder
 from qlops_assets.core.columns import DATE, INSTRUMENT, LABEL
+from qlops_assets.models.trainer import keep_between_fits
 from qlops_assets.training.frame import qlib_dataset, qlib_index
 from qlops_assets.training.processors import Processors, is_fitted
 from qlops_assets.training.segments import Segments
@@ -58,7 +58,7 @@ def write_shared(
 
     Args:
         folder: To be made.
-        frame: Of :func:`qlops_assets.training.frame.qlib_frame`; days of the folds alone.
+        frame: Of :func:`qlops_assets.training.frame.training_frame`; days of the folds alone.
         folds: In order.
         processors: Of the training.
     """
@@ -90,17 +90,38 @@ def remove_shared(folder: Path) -> None:
         remove_folder(folder)
 
 
-class SharedData:
-    """The folds of a folder; what was opened stays open."""
+def binned_bytes(folder: Path) -> int:
+    """Return how much memory the features of all folds take where a byte holds a value."""
+    places = (read_json(folder / _ABOUT) or {}).get("places", ())
+    return sum((folder / place / "infer.npy").stat().st_size // 4 for place in places)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+
+class SharedData:
+    """The folds of a folder; what was opened stays open.
+
+    Args:
+        folder: Of :func:`write_shared`.
+        keeps: Whether trainers may keep what they make of a fold, such as binned features, for the
+            fits to come.
+    """
+
+    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+        self._folder, self._keeps = folder, keeps
         self._about: Mapping[str, Any] = read_json(folder / _ABOUT) or {}
         self._handlers: dict[str, Any] = {}
+        self._folds: dict[int, FoldData] = {}
         self._labels = pl.read_parquet(folder / _LABELS)
 
     def fold(self, number: int, fold: Fold) -> FoldData:
         """Return a fold; a Qlib session must be open."""
+        if number not in self._folds:
+            dataset = self._dataset(number, fold)
+            if self._keeps:
+                keep_between_fits(dataset)
+            self._folds[number] = FoldData(dataset, self._labels)
+        return self._folds[number]
+
+    def _dataset(self, number: int, fold: Fold) -> Any:
         from qlib.data.dataset import DatasetH
 
         place = self._about["places"][number]
@@ -108,7 +129,7 @@ class SharedData:
             rows = _read_part(self._folder / place, self._about["features"])
             self._handlers[place] = handler_of(rows)
         segments = {"train": fold.train, "valid": fold.stop, JUDGED: fold.valid}
-        return FoldData(DatasetH(self._handlers[place], segments=segments), self._labels)
+        return DatasetH(self._handlers[place], segments=segments)
 
 
 def _write_part(folder: Path, rows: Mapping[str, Rows]) -> None:
@@ -147,10 +168,3 @@ def _read_rows(path: Path, features: Sequence[str]) -> Rows:
     values = np.load(path.with_suffix(".npy"), mmap_mode="r")
     columns = pd.MultiIndex.from_tuples([("feature", n) for n in features] + [("label", LABEL)])
     return Rows(values, qlib_index(pl.read_parquet(path.with_suffix(".parquet"))), columns)
-
-
-def rows_of_folds(rows: pl.DataFrame, folds: Sequence[Fold]) -> pl.DataFrame:
-    """Return the rows on the days of the folds: nothing of the test is among them."""
-    first: date = min(fold.train[0] for fold in folds)
-    last: date = max(fold.valid[1] for fold in folds)
-    return rows.filter(pl.col(DATE).is_between(first, last))

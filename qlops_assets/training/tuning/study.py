@@ -1,12 +1,16 @@
 """A study from its start, or from where it was left, to its end."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from qlops_assets.core.errors import LockedError, TrainingError
 from qlops_assets.core.journal import Journal
 from qlops_assets.core.locks import locked
+from qlops_assets.core.metering import release_freed_memory
 from qlops_assets.core.settings import Settings
 from qlops_assets.core.studies import words
 from qlops_assets.core.studies.history import StudyHistory
@@ -15,19 +19,19 @@ from qlops_assets.lake.qlib_bin import build_provider
 from qlops_assets.models.qlib_session import qlib_session
 from qlops_assets.training.frame import (
     compute_labels,
-    qlib_frame,
     require_label,
-    training_rows,
+    training_frame,
 )
 from qlops_assets.training.spec import available_cores
 from qlops_assets.training.tuning.decisions import Decisions
+from qlops_assets.training.tuning.folds import days_of
 from qlops_assets.training.tuning.messages import Setup
 from qlops_assets.training.tuning.record import StudyRecord
 from qlops_assets.training.tuning.search import ParameterSearch
 from qlops_assets.training.tuning.shared_data import (
+    binned_bytes,
     is_written,
     remove_shared,
-    rows_of_folds,
     write_shared,
 )
 from qlops_assets.training.tuning.specification import (
@@ -40,6 +44,7 @@ from qlops_assets.training.tuning.team import team_of
 
 DATA: Final = "data"
 _LOCK: Final = "study.lock"
+_KEPT_SHARE: Final = 0.25  # of the free memory, for what workers keep between trials
 
 
 def run_study(settings: Settings, study: str, journal: Journal, *, trials: int) -> StudyHistory:
@@ -79,7 +84,9 @@ def _run(settings: Settings, spec: StudySpec, journal: Journal, trials: int) -> 
     about = {**spec.to_json(), "trials": trials, "jobs": jobs, "threads": threads}
     with StudyRecord(journal, settings, spec.name, about) as record:
         provider = _prepare(settings, spec, record)
-        setup = _setup(settings, spec, provider, threads)
+        gc.collect()  # Qlib's handlers refer to each other
+        release_freed_memory()
+        setup = _setup(settings, spec, provider, jobs, threads)
         search = ParameterSearch(
             spec.space, seed=spec.seed, startup=spec.startup, pruning=spec.pruning
         )
@@ -99,18 +106,20 @@ def _prepare(settings: Settings, spec: StudySpec, record: StudyRecord) -> Path:
     record.report("load", 0, None)
     names = spec.training.feature_names
     labels = compute_labels(settings, spec.training.label, record)
-    rows = training_rows(settings, current_version(settings, names), labels, names)
-    rows = rows_of_folds(rows, spec.folds)
+    table = current_version(settings, names)
+    frame, _ = training_frame(settings, table, labels, names, days_of(spec.folds))
     record.report("processors", 0, None)
     with qlib_session(provider, region=settings.training.region):
-        write_shared(folder, qlib_frame(rows), spec.folds, spec.training.processors)
+        write_shared(folder, frame, spec.folds, spec.training.processors)
     return provider
 
 
-def _setup(settings: Settings, spec: StudySpec, provider: Path, threads: int) -> Setup:
+def _setup(settings: Settings, spec: StudySpec, provider: Path, jobs: int, threads: int) -> Setup:
     training = settings.training
+    folder = study_folder(settings, spec.name)
+    kept = binned_bytes(folder / DATA) * jobs
     return Setup(
-        study=str(study_folder(settings, spec.name)),
+        study=str(folder),
         provider=str(provider),
         region=training.region,
         model=training.model,
@@ -120,6 +129,7 @@ def _setup(settings: Settings, spec: StudySpec, provider: Path, threads: int) ->
         rounds=training.rounds,
         early_stopping_rounds=training.early_stopping_rounds,
         folds=spec.folds,
+        keeps=kept <= _KEPT_SHARE * psutil.virtual_memory().available,
     )
 
 

@@ -97,7 +97,8 @@ def main() -> None:
     from qlops_assets.training.tuning.shared_data import SharedData
 
     with qlib_session(Path(setup.provider), region=setup.region):
-        desk = _Desk(setup, SharedData(Path(setup.study) / "data"), voice, ear)
+        shared = SharedData(Path(setup.study) / "data", keeps=setup.keeps)
+        desk = _Desk(setup, shared, voice, ear)
         voice.say(messages.READY)
         while True:
             desk.run(ear.trials.get())

@@ -88,8 +88,7 @@ def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(finished: Finishe
     from qlops_assets.training.frame import (
         compute_labels,
         qlib_dataset,
-        qlib_frame,
-        training_rows,
+        training_frame,
     )
     from qlops_assets.training.metrics import qlib_series
     from qlops_assets.training.segments import Segments
@@ -105,12 +104,12 @@ def test_a_trial_is_worth_what_a_training_of_its_fold_is_worth(finished: Finishe
     )
     labels = compute_labels(settings, spec.training.label, Unreported())
     names = spec.training.feature_names
-    rows = training_rows(settings, current_version(settings, names), labels, names)
+    frame, rows = training_frame(settings, current_version(settings, names), labels, names)
     with qlib_session(build_provider(settings)):
         from qlib.contrib.eva.alpha import calc_ic
 
         segments = Segments(fold.train, fold.stop, fold.valid)
-        dataset = qlib_dataset(qlib_frame(rows), segments, spec.training.processors)
+        dataset = qlib_dataset(frame, segments, spec.training.processors)
         trainer = trainer_of(replace(settings, training=training))
         fitted = trainer.fit(dataset, Unreported())
         scores = trainer.predict(fitted, dataset, "test").sort_index()
