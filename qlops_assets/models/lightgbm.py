@@ -50,6 +50,12 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     **BOOSTING,
 }
 
+# What decides how LightGBM bins a feature, and what makes it the same on every run.
+_BINNING: Final = ("max_bin", "seed", "deterministic", "num_threads", "verbosity")
+_LEAST: Final = "min_data_in_leaf"
+_LEAST_NAMES: Final = (_LEAST, "min_child_samples")  # one parameter under two names
+_LEAST_DEFAULT: Final = 20  # LightGBM's
+
 
 class LightGBMTrainer(Trainer):
     """Fits ``qlib.contrib.model.gbdt.LGBModel`` and reports every iteration."""
@@ -69,6 +75,11 @@ class LightGBMTrainer(Trainer):
                 "early_stopping_rounds": self.patience,
             },
         }
+
+    def effective(self) -> dict[str, Any]:
+        """Return the parameters, ``min_data_in_leaf`` among them, which tuning looks for."""
+        given = [self.parameters[name] for name in _LEAST_NAMES if name in self.parameters]
+        return {**self.parameters, _LEAST: [*given, _LEAST_DEFAULT][0]}
 
     def fit(self, dataset: Any, progress: Progress) -> FittedModel:
         """Fit on ``train``, stop early on ``valid``.
@@ -124,13 +135,6 @@ def reporting(report: Report, before: int = 0) -> Any:
 
     live.order = 5  # type: ignore[attr-defined] # before early stopping, which raises
     return live
-
-
-# What decides how LightGBM bins a feature, and what makes it the same on every run.
-_BINNING: Final = ("max_bin", "seed", "deterministic", "num_threads", "verbosity")
-_LEAST: Final = "min_data_in_leaf"
-_LEAST_NAMES: Final = (_LEAST, "min_child_samples")  # one parameter under two names
-_LEAST_DEFAULT: Final = 20  # LightGBM's
 
 
 def _segments_of(dataset: Any, params: Mapping[str, Any]) -> list[tuple[Any, str]]:

@@ -80,6 +80,10 @@ class Trainer(ABC):
     def configuration(self) -> dict[str, Any]:
         """Return Qlib's configuration of the model, defaults included."""
 
+    def effective(self) -> dict[str, Any]:
+        """Return the parameters, with what the library takes for some that are not given."""
+        return dict(self.parameters)
+
     def fitting(self) -> dict[str, Any]:
         """Return what beside the configuration decides the outcome of a fit."""
         return {}

@@ -82,6 +82,16 @@ def test_fits_that_share_binned_features_equal_those_that_bin_for_themselves(
     assert fitted.curves == alone.curves
 
 
+@pytest.mark.parametrize("given", [{}, {"min_data_in_leaf": 9}, {"min_child_samples": 11}], ids=str)
+def test_effective_parameters_say_what_lightgbm_takes(
+    any_provider: Path, dataset: Any, given: dict[str, Any]
+) -> None:
+    asked = trainer(parameters=given, rounds=1)
+    with qlib_session(any_provider):
+        text = asked.fit(dataset, Unreported()).content.decode()
+    assert f"[min_data_in_leaf: {asked.effective()['min_data_in_leaf']}]" in text
+
+
 def test_features_are_binned_once_for_fits_of_one_dataset(any_provider: Path) -> None:
     with qlib_session(any_provider):
         shared = dataset_of(frame_of(DAYS), SEGMENTS)

@@ -84,7 +84,7 @@ class Decisions:
         return self._history.trials[number]
 
     def _defaults(self) -> dict[str, Any]:
-        """Return the recipe's parameters, the model's own defaults included."""
+        """Return the recipe's parameters, the defaults of model and library included."""
         trainer = TRAINERS.load(self._setup.model)(
             self._setup.parameters,
             seed=self._setup.seed,
@@ -92,7 +92,7 @@ class Decisions:
             rounds=self._setup.rounds,
             early_stopping_rounds=self._setup.early_stopping_rounds,
         )
-        return trainer.parameters
+        return trainer.effective()
 
     def _say_started(
         self,

@@ -71,6 +71,15 @@ def test_every_suggestion_for_every_model_can_be_trained_with(name: str) -> None
         assert search.searched(parameters) == searched
 
 
+def test_the_recipe_of_lightgbm_as_it_is_is_a_point_of_its_space() -> None:
+    """So the search learns from the first trial, too."""
+    search = ParameterSearch(space_of("LightGBM", TABLE), seed=1, startup=4, pruning=False)
+    made = TRAINERS.load("lightgbm")({}, seed=1, threads=1, rounds=5, early_stopping_rounds=2)
+    found = search.searched(made.effective())
+    assert found is not None
+    assert (found["learning_rate"], found["min_data_in_leaf"]) == (0.2, 20)
+
+
 @pytest.mark.parametrize("interrupted_after", [0, 1, 3, 6])
 def test_what_is_suggested_follows_from_the_seed_and_what_has_ended(
     interrupted_after: int,
