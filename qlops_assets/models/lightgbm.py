@@ -141,9 +141,9 @@ def _segments_of(dataset: Any, params: Mapping[str, Any]) -> list[tuple[Any, str
     """Return LightGBM's data of ``train`` and ``valid``.
 
     Binning features takes two fifths of a short fit. Where a dataset is fitted many times it is
-    done once for all parameters but ``max_bin``: the trees are those of data binned for one fit.
-    (LightGBM leaves out features that cannot be split into leaves of ``min_data_in_leaf`` rows;
-    these are told apart by the default or less, and a trial that asks for more finds no split.)
+    done once for all parameters but ``max_bin``. LightGBM leaves out features that it cannot split
+    into leaves of ``min_data_in_leaf`` rows; here those that it cannot split by the default or
+    less: the trees are the same but where a feature is nearly constant.
     """
     kept = kept_between_fits(dataset)
     if kept is None:

@@ -45,7 +45,7 @@ class Setup:
     rounds: int
     early_stopping_rounds: int
     folds: tuple[Fold, ...]
-    keeps: bool = False
+    keeps: bool
 
     def to_line(self) -> str:
         """Return the line that sets a worker up."""

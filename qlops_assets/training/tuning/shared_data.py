@@ -101,11 +101,11 @@ class SharedData:
 
     Args:
         folder: Of :func:`write_shared`.
-        keeps: Whether trainers may keep what they make of a fold, such as binned features, for the
-            fits to come.
+        keeps: Whether what trainers make of a fold, such as binned features, stays in memory for
+            the fits to come. They make the same of it, and so the same model, either way.
     """
 
-    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+    def __init__(self, folder: Path, *, keeps: bool) -> None:
         self._folder, self._keeps = folder, keeps
         self._about: Mapping[str, Any] = read_json(folder / _ABOUT) or {}
         self._handlers: dict[str, Any] = {}
@@ -114,12 +114,14 @@ class SharedData:
 
     def fold(self, number: int, fold: Fold) -> FoldData:
         """Return a fold; a Qlib session must be open."""
-        if number not in self._folds:
-            dataset = self._dataset(number, fold)
-            if self._keeps:
-                keep_between_fits(dataset)
-            self._folds[number] = FoldData(dataset, self._labels)
-        return self._folds[number]
+        if (kept := self._folds.get(number)) is not None:
+            return kept
+        dataset = self._dataset(number, fold)
+        keep_between_fits(dataset)  # for as long as there is the dataset
+        found = FoldData(dataset, self._labels)
+        if self._keeps:
+            self._folds[number] = found
+        return found
 
     def _dataset(self, number: int, fold: Fold) -> Any:
         from qlib.data.dataset import DatasetH

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from qlops_assets.models.qlib_session import qlib_session
-from qlops_assets.models.trainer import DENSE_PROCESSORS, TREE_PROCESSORS
+from qlops_assets.models.trainer import DENSE_PROCESSORS, TREE_PROCESSORS, kept_between_fits
 from qlops_assets.training.frame import qlib_dataset
 from qlops_assets.training.segments import Segments
 from qlops_assets.training.tuning.folds import Fold
 from qlops_assets.training.tuning.shared_data import (
     JUDGED,
     SharedData,
+    binned_bytes,
     is_written,
     remove_shared,
     write_shared,
@@ -53,7 +54,7 @@ def test_every_fold_has_the_rows_of_a_dataset_of_its_own(
     processors: Any = KINDS[kind]
     with qlib_session(provider):
         write_shared(tmp_path / "data", frame(), FOLDS, processors)
-        shared = SharedData(tmp_path / "data")
+        shared = SharedData(tmp_path / "data", keeps=True)
         for number, fold in enumerate(FOLDS):
             segments = Segments(fold.train, fold.stop, fold.valid)
             own = qlib_dataset(frame(), segments, processors)
@@ -80,10 +81,34 @@ def test_folds_share_their_rows_where_nothing_is_fitted_on_them(
     assert not is_written(tmp_path / "trees")
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_trainers_keep_with_a_fold_stays_where_there_is_room(
+    provider: Path, tmp_path: Path, keeps: bool
+) -> None:
+    with qlib_session(provider):
+        write_shared(tmp_path / "data", frame(), FOLDS, TREE_PROCESSORS)  # type: ignore[arg-type]
+        shared = SharedData(tmp_path / "data", keeps=keeps)
+        kept = kept_between_fits(shared.fold(1, FOLDS[1]).dataset)
+        assert kept is not None
+        kept["bins"] = "made"
+        assert kept_between_fits(shared.fold(0, FOLDS[0]).dataset) == {}
+        again = kept_between_fits(shared.fold(1, FOLDS[1]).dataset)
+    assert again == ({"bins": "made"} if keeps else {})
+
+
+def test_memory_for_bins_is_a_byte_for_every_value_of_every_fold(
+    provider: Path, tmp_path: Path
+) -> None:
+    made = frame()
+    with qlib_session(provider):
+        write_shared(tmp_path / "data", made, FOLDS, TREE_PROCESSORS)  # type: ignore[arg-type]
+    assert binned_bytes(tmp_path / "data") == pytest.approx(2 * made.size, rel=0.01)
+
+
 def test_what_is_opened_cannot_be_written_into(provider: Path, tmp_path: Path) -> None:
     with qlib_session(provider):
         write_shared(tmp_path / "data", frame(), FOLDS, TREE_PROCESSORS)  # type: ignore[arg-type]
-        fold = SharedData(tmp_path / "data").fold(0, FOLDS[0])
+        fold = SharedData(tmp_path / "data", keeps=True).fold(0, FOLDS[0])
         rows = fold.dataset.prepare("train", col_set="feature", data_key="infer")
     with pytest.raises(ValueError, match="read-only"):
         rows.to_numpy()[0, 0] = 1.0
