@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import psutil
-from bench_workflow import Peak, measured
+from bench_workflow import SAMPLED_S, Peak, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER = Path(__file__).with_name("qlib_tuning.py")
@@ -42,25 +42,21 @@ folds = 3
 jobs = {jobs}
 pruning = false
 """
-BUILD = """
-import sys
-from qlops_assets.cli.demo.monthly import MonthlyStages
-from qlops_assets.core.settings import Settings
-from qlops_assets.lake.scan import scan_when_quiet
-
-settings = Settings.read(sys.argv[1])
-scan_when_quiet(settings)
-stages = MonthlyStages(settings, print)
-stages.build_bars()
-stages.build_features()
-"""
 
 
 def build(data: Path, home: Path) -> None:
     """Make bars, factors and feature table, where the home does not have them."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "qlops.toml").write_text(CONFIGURATION.format(data=data, jobs=JOBS))
-    subprocess.run([sys.executable, "-c", BUILD, str(home)], check=True, cwd=ROOT)
+    from qlops_assets.cli.demo.monthly import MonthlyStages
+    from qlops_assets.core.settings import Settings
+    from qlops_assets.lake.scan import scan_when_quiet
+
+    settings = Settings.read(home)
+    scan_when_quiet(settings)
+    stages = MonthlyStages(settings, print)
+    stages.build_bars()
+    stages.build_features()
 
 
 def run_study(home: Path, trials: int, kills: int) -> dict:
@@ -76,15 +72,16 @@ def run_study(home: Path, trials: int, kills: int) -> dict:
         tree = psutil.Process(process.pid)
         while process.poll() is None and time.monotonic() - began < lasts:
             peak.look(tree)
-            time.sleep(0.05)
-        if process.poll() is None:
+            time.sleep(SAMPLED_S)
+        outlived = process.poll() is None
+        if outlived:
             process.kill()
         elif process.returncode:
             sys.exit(f"failed: {' '.join(command)}\n{(home / 'said.txt').read_text()[-3000:]}")
         process.wait()
         spent.append(time.monotonic() - began)
-        killed = "ended by itself" if lasts == math.inf else "killed"
-        print(f"  {killed} after {spent[-1]:.0f} s: {len(told(home).ended)} trials had ended")
+        how = "killed" if outlived else "ended by itself"
+        print(f"  {how} after {spent[-1]:.0f} s: {len(told(home).ended)} trials had ended")
     return {"spent_s": spent, "peak_mb": peak.bytes / 1e6}
 
 

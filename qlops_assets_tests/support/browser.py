@@ -51,11 +51,13 @@ class Pages:
 
     browser: "Browser"
     console: ConsoleProcess
+    path: str
+    until: str | None
     opened: list["Page"] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     requests: set[str] = field(default_factory=set)
 
-    def open(self, path: str = "", **options: Any) -> "Page":
+    def open(self, path: str | None = None, **options: Any) -> "Page":
         """Open a path of the console in a page of its own; ``options`` are Playwright's."""
         page = self.browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
         page.set_default_timeout(30_000)
@@ -63,7 +65,9 @@ class Pages:
         page.on("console", lambda said: self.complaints.append(said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda asked: self.requests.add(asked.url))
-        page.goto(self.console.url + path)
+        page.goto(self.console.url + (self.path if path is None else path))
+        if self.until is not None:
+            page.wait_for_selector(self.until)
         return page
 
     def close(self) -> None:
@@ -80,9 +84,18 @@ class Pages:
 
 
 @contextmanager
-def pages_of(browser: "Browser", console: ConsoleProcess) -> Iterator[Pages]:
-    """Yield pages of a console, which are closed and judged in the end."""
+def pages_of(
+    browser: "Browser", console: ConsoleProcess, path: str = "", *, until: str | None = None
+) -> Iterator[Pages]:
+    """Yield pages of a console, which are closed and judged in the end.
+
+    Args:
+        browser: Of :func:`chromium`.
+        console: Whose pages.
+        path: Opened where no other is asked for.
+        until: Selector of what a page has once it is ready.
+    """
     console.kills = 0
-    pages = Pages(browser, console)
+    pages = Pages(browser, console, path, until)
     yield pages
     pages.close()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -73,14 +73,8 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens the overview; afterwards no page may have complained."""
-    with pages_of(browser, home.console) as pages:
-
-        def start(**options: Any) -> "Page":
-            page = pages.open(**options)
-            page.wait_for_selector(LIVE)
-            return page
-
-        yield start
+    with pages_of(browser, home.console, until=LIVE) as pages:
+        yield pages.open
 
 
 def background(page: "Page") -> str:

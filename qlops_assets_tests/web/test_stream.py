@@ -344,7 +344,7 @@ def test_journal_is_read_once_for_all_clients_and_not_at_all_without_any(
 
     def is_left_alone() -> bool:
         before = counting.reads
-        time.sleep(0.2)
+        time.sleep(0.2)  # four looks of a reader that still runs
         return counting.reads == before
 
     wait_for(is_left_alone, 20)

@@ -131,14 +131,8 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens a page; afterwards none may have complained."""
-    with pages_of(browser, home.console) as pages:
-
-        def start(path: str = f"training/{RUNNING}", **options: Any) -> "Page":
-            page = pages.open(path, **options)
-            page.wait_for_selector(LIVE)
-            return page
-
-        yield start
+    with pages_of(browser, home.console, f"training/{RUNNING}", until=LIVE) as pages:
+        yield pages.open
 
 
 def wait_for_step(page: "Page", steps: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -89,14 +89,8 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", home: Home) -> "Iterator[Open]":
     """Return a function that opens a page; afterwards none may have complained."""
-    with pages_of(browser, home.console) as pages:
-
-        def start(path: str = f"tuning/{DONE}", **options: Any) -> "Page":
-            page = pages.open(path, **options)
-            page.wait_for_selector(LIVE)
-            return page
-
-        yield start
+    with pages_of(browser, home.console, f"tuning/{DONE}", until=LIVE) as pages:
+        yield pages.open
 
 
 def wait_for_count(page: "Page", selector: str, count: int) -> None:
